@@ -1,0 +1,381 @@
+//! A store in memory that forgets, when told to crash, all that no commit has acknowledged.
+//!
+//! For tests and `cambio dev` only: never what a gateway is started with, for nothing in it survives the process.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime},
+};
+
+use super::{
+    Authorities, AuthorityRow, BoxFuture, Commit, Committed, Compose, LedgerRow, LedgerUse, LedgerVerdict, LockRow,
+    Store, StoreError, TrailFilter, TrailRow,
+    ledger::{MAX_ROWS, NewRow, judge},
+};
+use crate::secret::Digest;
+
+/// A store in memory with faults to inject.
+pub struct ForgetfulStore {
+    world: Arc<World>,
+    /// Which process this handle stands for; after a crash it is one of the past.
+    process: u64,
+    ledger_rows: u64,
+    /// Held from the first look at the ledger to the end of the commit: one writer at a time.
+    writing: tokio::sync::Mutex<()>,
+}
+
+/// A fault that the next commit meets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// It becomes durable, but nobody is told.
+    AnswerLost,
+    /// It fails and nothing is durable.
+    Fails,
+    /// It never ends.
+    Hangs,
+    /// It takes this long.
+    Slow(Duration),
+}
+
+#[derive(Default)]
+struct World {
+    durable: Mutex<Durable>,
+}
+
+#[derive(Default)]
+struct Durable {
+    process: u64,
+    faults: std::collections::VecDeque<Fault>,
+    ledger: HashMap<Digest, NewRow>,
+    trail: Vec<TrailRow>,
+    locks: BTreeMap<String, LockRow>,
+    authorities: Authorities,
+    facts: BTreeMap<String, String>,
+}
+
+impl ForgetfulStore {
+    /// Returns an empty store.
+    pub fn new() -> Arc<Self> {
+        Self::within(MAX_ROWS)
+    }
+
+    /// Returns an empty store whose ledger holds `ledger_rows`.
+    pub fn within(ledger_rows: u64) -> Arc<Self> {
+        Arc::new(Self {
+            world: Arc::default(),
+            process: 0,
+            ledger_rows,
+            writing: tokio::sync::Mutex::default(),
+        })
+    }
+
+    /// Ends the process: all that was not acknowledged is forgotten, and this handle fails from now on.
+    ///
+    /// Returns the store as the next process finds it.
+    #[must_use]
+    pub fn crash(&self) -> Arc<Self> {
+        let mut durable = self.world.durable();
+        durable.process += 1;
+        durable.faults.clear();
+        Arc::new(Self {
+            world: Arc::clone(&self.world),
+            process: durable.process,
+            ledger_rows: self.ledger_rows,
+            writing: tokio::sync::Mutex::default(),
+        })
+    }
+
+    /// Lets a coming commit meet `fault`; several faults meet one commit each.
+    pub fn inject(&self, fault: Fault) {
+        self.world.durable().faults.push_back(fault);
+    }
+
+    /// Changes the trail behind everybody's back.
+    pub fn tamper(&self, change: impl FnOnce(&mut Vec<TrailRow>)) {
+        change(&mut self.world.durable().trail);
+    }
+
+    fn durable(&self) -> Result<MutexGuard<'_, Durable>, StoreError> {
+        let durable = self.world.durable();
+        if durable.process == self.process {
+            Ok(durable)
+        } else {
+            Err(broken("the process has crashed"))
+        }
+    }
+
+    fn read<T>(&self, look: impl FnOnce(&mut Durable) -> T) -> BoxFuture<'_, Result<T, StoreError>>
+    where
+        T: Send + 'static,
+    {
+        let answer = self.durable().map(|mut durable| look(&mut durable));
+        Box::pin(std::future::ready(answer))
+    }
+
+    async fn commit_batch(
+        &self,
+        uses: &[LedgerUse],
+        compose: Compose<'_>,
+        now: SystemTime,
+    ) -> Result<Commit, StoreError> {
+        let _one_writer = self.writing.lock().await;
+        let fault = self.durable()?.faults.pop_front();
+        match fault {
+            Some(Fault::Fails) => return Err(broken("the commit was made to fail")),
+            Some(Fault::Hangs) => std::future::pending().await,
+            Some(Fault::Slow(by)) => tokio::time::sleep(by).await,
+            Some(Fault::AnswerLost) | None => {}
+        }
+        let judged = {
+            let mut durable = self.durable()?;
+            durable.judge(uses, self.ledger_rows, now)
+        };
+        let rows = compose(&judged.verdicts);
+        // Whoever crashes or cancels here has written, and was not told: it is forgotten.
+        tokio::task::yield_now().await;
+        let digests = rows.iter().flat_map(|row| row.opens.iter().copied()).collect();
+        self.durable()?.apply(judged.inserts, rows)?;
+        if fault == Some(Fault::AnswerLost) {
+            return Err(broken("the answer was made to get lost"));
+        }
+        Ok(Commit {
+            committed: Committed::new(digests),
+            verdicts: judged.verdicts,
+        })
+    }
+}
+
+impl fmt::Debug for ForgetfulStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ForgetfulStore")
+            .field("process", &self.process)
+            .finish_non_exhaustive()
+    }
+}
+
+impl World {
+    fn durable(&self) -> MutexGuard<'_, Durable> {
+        self.durable.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Durable {
+    fn judge(&mut self, uses: &[LedgerUse], capacity: u64, now: SystemTime) -> super::ledger::Judged {
+        let judged = self.judge_once(uses, capacity);
+        if judged.verdicts.contains(&LedgerVerdict::Full) {
+            self.forget(now);
+            return self.judge_once(uses, capacity);
+        }
+        judged
+    }
+
+    fn judge_once(&self, uses: &[LedgerUse], capacity: u64) -> super::ledger::Judged {
+        let known = super::ledger::keys(uses)
+            .into_iter()
+            .filter_map(|key| Some((key, self.ledger.get(&key)?.row)))
+            .collect();
+        judge(uses, known, capacity.saturating_sub(self.ledger.len() as u64))
+    }
+
+    fn apply(&mut self, inserts: Vec<NewRow>, rows: Vec<TrailRow>) -> Result<(), StoreError> {
+        let mut trail = self.trail.clone();
+        for row in rows {
+            if trail
+                .iter()
+                .any(|there| (&there.writer, there.sequence) == (&row.writer, row.sequence))
+            {
+                return Err(broken("a place in a chain was given twice"));
+            }
+            trail.push(row);
+        }
+        self.trail = trail;
+        self.ledger.extend(inserts.into_iter().map(|new| (new.key, new)));
+        Ok(())
+    }
+
+    fn forget(&mut self, now: SystemTime) -> u64 {
+        let before = self.ledger.len();
+        self.ledger.retain(|_key, row| row.remember_until > now);
+        (before - self.ledger.len()) as u64
+    }
+
+    fn select(&self, filter: &TrailFilter) -> Vec<TrailRow> {
+        let mut rows: Vec<&TrailRow> = self.trail.iter().filter(|row| self.matches(row, filter)).collect();
+        if filter.writer.is_some() {
+            rows.sort_by_key(|row| row.sequence);
+        }
+        let limit = filter.rows() as usize;
+        let skipped = if filter.newest {
+            rows.len().saturating_sub(limit)
+        } else {
+            0
+        };
+        rows.into_iter().skip(skipped).take(limit).cloned().collect()
+    }
+
+    fn matches(&self, row: &TrailRow, filter: &TrailFilter) -> bool {
+        let same = |asked: &Option<String>, found: &str| asked.as_deref().is_none_or(|asked| asked == found);
+        same(&filter.writer, &row.writer)
+            && same(&filter.exchange_id, &row.exchange_id)
+            && same(&filter.spiffe_id, &row.spiffe_id)
+            && same(&filter.relying_party, &row.relying_party)
+            && same(&filter.kind, &row.kind)
+            && same(&filter.code, &row.code)
+            && filter.after_sequence.is_none_or(|after| row.sequence > after)
+            && filter.since_seconds.is_none_or(|since| row.time_seconds >= since)
+            && filter.until_seconds.is_none_or(|until| row.time_seconds < until)
+            && (!filter.open || self.is_open(row))
+    }
+
+    fn is_open(&self, row: &TrailRow) -> bool {
+        row.opens_intent()
+            && !self.trail.iter().any(|other| {
+                other.closes_intent()
+                    && (&other.exchange_id, &other.relying_party) == (&row.exchange_id, &row.relying_party)
+            })
+    }
+
+    fn heads(&self) -> Vec<TrailRow> {
+        let mut heads: Vec<TrailRow> = Vec::new();
+        for row in &self.trail {
+            match heads.iter_mut().find(|head| head.writer == row.writer) {
+                None => heads.push(row.clone()),
+                Some(head) if head.sequence < row.sequence => *head = row.clone(),
+                Some(_) => {}
+            }
+        }
+        heads
+    }
+}
+
+impl Store for ForgetfulStore {
+    fn commit<'a>(
+        &'a self,
+        uses: &'a [LedgerUse],
+        compose: Compose<'a>,
+        now: SystemTime,
+    ) -> BoxFuture<'a, Result<Commit, StoreError>> {
+        Box::pin(self.commit_batch(uses, compose, now))
+    }
+
+    fn ledger_row(&self, key: Digest) -> BoxFuture<'_, Result<Option<LedgerRow>, StoreError>> {
+        self.read(|durable| durable.ledger.get(&key).map(|new| new.row))
+    }
+
+    fn forget(&self, now: SystemTime) -> BoxFuture<'_, Result<u64, StoreError>> {
+        self.read(|durable| durable.forget(now))
+    }
+
+    fn trail(&self, filter: TrailFilter) -> BoxFuture<'_, Result<Vec<TrailRow>, StoreError>> {
+        self.read(|durable| durable.select(&filter))
+    }
+
+    fn heads(&self) -> BoxFuture<'_, Result<Vec<TrailRow>, StoreError>> {
+        self.read(|durable| durable.heads())
+    }
+
+    fn locks(&self) -> BoxFuture<'_, Result<Vec<LockRow>, StoreError>> {
+        self.read(|durable| durable.locks.values().cloned().collect())
+    }
+
+    fn add_lock(&self, lock: LockRow) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.read(|durable| {
+            durable.locks.insert(lock.id.clone(), lock);
+        })
+    }
+
+    fn remove_lock<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<bool, StoreError>> {
+        self.read(|durable| durable.locks.remove(id).is_some())
+    }
+
+    fn authorities(&self) -> BoxFuture<'_, Result<Authorities, StoreError>> {
+        self.read(|durable| durable.authorities.clone())
+    }
+
+    fn replace_authorities<'a>(
+        &'a self,
+        expected: u64,
+        rows: &'a [AuthorityRow],
+    ) -> BoxFuture<'a, Result<bool, StoreError>> {
+        self.read(|durable| {
+            let current = durable.authorities.generation == expected;
+            if current {
+                durable.authorities.generation += 1;
+                durable.authorities.rows = rows.to_vec();
+            }
+            current
+        })
+    }
+
+    fn fact<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<String>, StoreError>> {
+        self.read(|durable| durable.facts.get(name).cloned())
+    }
+
+    fn set_fact<'a>(&'a self, name: &'a str, value: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.read(|durable| {
+            durable.facts.insert(name.to_owned(), value.to_owned());
+        })
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
+}
+
+fn broken(why: &'static str) -> StoreError {
+    StoreError::Unavailable {
+        doing: "committing",
+        source: why.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::suite::{Place, bearer, commit, row, suite_for};
+
+    struct Memory(Mutex<Option<Arc<ForgetfulStore>>>);
+
+    impl Place for Memory {
+        fn open(&self, ledger_rows: u64) -> BoxFuture<'_, Arc<dyn Store>> {
+            let mut opened = self.0.lock().unwrap();
+            let store = match opened.take() {
+                None => ForgetfulStore::within(ledger_rows),
+                Some(store) => store.crash(),
+            };
+            *opened = Some(Arc::clone(&store));
+            Box::pin(std::future::ready(store as Arc<dyn Store>))
+        }
+    }
+
+    suite_for!(Memory(Mutex::new(None)));
+
+    #[tokio::test]
+    async fn a_crash_forgets_what_was_not_acknowledged_and_nothing_else() {
+        let store = ForgetfulStore::new();
+        commit(store.as_ref(), &[], vec![row("w", 1)]).await.unwrap();
+        let unacknowledged = {
+            let store = Arc::clone(&store);
+            tokio::spawn(async move { commit(store.as_ref(), &[bearer("token")], vec![row("w", 2)]).await })
+        };
+        tokio::task::yield_now().await;
+
+        let next = store.crash();
+
+        assert!(unacknowledged.await.unwrap().is_err());
+        assert_eq!(next.trail(TrailFilter::default()).await.unwrap(), [row("w", 1)]);
+        assert!(store.trail(TrailFilter::default()).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_lost_leaves_the_commit_durable() {
+        let store = ForgetfulStore::new();
+        store.inject(Fault::AnswerLost);
+
+        assert!(commit(store.as_ref(), &[], vec![row("w", 1)]).await.is_err());
+
+        assert_eq!(store.trail(TrailFilter::default()).await.unwrap(), [row("w", 1)]);
+    }
+}

@@ -1,0 +1,131 @@
+//! The rows that every store keeps.
+//!
+//! Pure data: never knows how a store writes it.
+
+use crate::secret::Digest;
+
+/// A row of the trail: one entry of one hash chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrailRow {
+    /// The process incarnation whose chain this is.
+    pub writer: String,
+    /// Position in the chain, from 1.
+    pub sequence: u64,
+    /// When, in unix seconds.
+    pub time_seconds: u64,
+    /// What kind of entry.
+    pub kind: String,
+    /// The request it belongs to; empty for entries about the gateway itself.
+    pub exchange_id: String,
+    /// The workload's SPIFFE ID; empty where there is none.
+    pub spiffe_id: String,
+    /// The relying party; empty where there is none.
+    pub relying_party: String,
+    /// The refusal's code; empty where there is none.
+    pub code: String,
+    /// The entry as JSON, exactly as it was hashed.
+    pub body: String,
+    /// SHA-256 over the previous hash and the body.
+    pub hash: Digest,
+    /// The digests that this entry makes releasable.
+    pub opens: Vec<Digest>,
+}
+
+impl TrailRow {
+    /// Returns whether this row is an intent, which stays open until a row closes it.
+    pub fn opens_intent(&self) -> bool {
+        self.kind == "intent"
+    }
+
+    /// Returns whether this row closes the intents of its exchange at its relying party.
+    pub fn closes_intent(&self) -> bool {
+        self.kind == "outcome" || self.kind == "unknown"
+    }
+}
+
+/// Which rows of the trail to return.
+#[derive(Clone, Debug, Default)]
+pub struct TrailFilter {
+    /// Only of this writer.
+    pub writer: Option<String>,
+    /// Only after this position in the chain.
+    pub after_sequence: Option<u64>,
+    /// Only of this exchange.
+    pub exchange_id: Option<String>,
+    /// Only of this workload.
+    pub spiffe_id: Option<String>,
+    /// Only of this relying party.
+    pub relying_party: Option<String>,
+    /// Only of this kind.
+    pub kind: Option<String>,
+    /// Only with this refusal code.
+    pub code: Option<String>,
+    /// Only from this moment, in unix seconds.
+    pub since_seconds: Option<u64>,
+    /// Only before this moment, in unix seconds.
+    pub until_seconds: Option<u64>,
+    /// Only intents that no outcome closed.
+    pub open: bool,
+    /// The newest rows instead of the oldest.
+    pub newest: bool,
+    /// At most so many rows; 0 and anything above [`Self::MAX_ROWS`] means that many.
+    pub limit: u32,
+}
+
+impl TrailFilter {
+    /// The most rows that one question returns, so that no answer is unbounded.
+    pub const MAX_ROWS: u32 = 10_000;
+
+    /// Returns the limit that applies.
+    pub fn rows(&self) -> u32 {
+        match self.limit {
+            0 => Self::MAX_ROWS,
+            asked => asked.min(Self::MAX_ROWS),
+        }
+    }
+}
+
+/// A lock as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LockRow {
+    /// Its id.
+    pub id: String,
+    /// What is locked: `spiffe_id`, `entry`, `attestor`, `relying_party` or `run`.
+    pub target: String,
+    /// The value that is locked.
+    pub value: String,
+    /// Why, for the one who is denied.
+    pub reason: String,
+    /// When it was set, in unix seconds.
+    pub created_seconds: u64,
+}
+
+/// The authorities at one generation.
+#[derive(Clone, Debug, Default)]
+pub struct Authorities {
+    /// Counts the changes.
+    pub generation: u64,
+    /// One row for each key.
+    pub rows: Vec<AuthorityRow>,
+}
+
+/// A signing key as it is stored; the private half is sealed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuthorityRow {
+    /// The key id.
+    pub id: String,
+    /// What it signs: `jwt` or `audit`.
+    pub purpose: String,
+    /// Its algorithm.
+    pub algorithm: String,
+    /// Its place in the life cycle.
+    pub state: String,
+    /// When it was made, in unix seconds.
+    pub created_seconds: u64,
+    /// From when it may sign, in unix seconds.
+    pub activates_seconds: u64,
+    /// When it stops signing, in unix seconds.
+    pub expires_seconds: u64,
+    /// PKCS#8, sealed with the key-encryption key; the associated data are id and purpose.
+    pub sealed: Vec<u8>,
+}
