@@ -1,0 +1,153 @@
+//! Attests tokens of OIDC issuers: CI systems by preset, any other by configuration.
+//!
+//! It must never fetch anything for a token whose `iss` is not the configured one, byte for byte, and never read a
+//! claim before the signature over it was checked, except `iss` to tell whose token it is.
+
+mod discovery;
+mod facts;
+#[cfg(any(test, feature = "dev"))]
+pub mod fixture;
+mod keys;
+mod preset;
+mod rules;
+mod settings;
+mod span;
+mod vocabulary;
+
+use std::{future::Future, pin::Pin, sync::Arc, time::SystemTime};
+
+pub use discovery::DiscoveryRefused;
+pub use keys::KeysUnavailable;
+
+use self::{keys::IssuerKeys, rules::Rules, settings::Settings};
+use super::{
+    AttestRefusal, Attestation, Attestor, AttestorContext, AttestorName, Builtin, Evidence, Findings, Misconfigured,
+    Verdict, conclude,
+};
+use crate::jose::{Algorithm, MAX_TOKEN_BYTES, Unverified};
+
+/// The kind `oidc`.
+pub const BUILTIN: Builtin = Builtin {
+    kind: KIND,
+    manual: include_str!("manual.md"),
+    sample: include_str!("sample.toml"),
+    configure,
+};
+
+const KIND: &str = "oidc";
+
+fn configure(context: AttestorContext, table: toml::Table) -> Result<Arc<dyn Attestor>, Misconfigured> {
+    Ok(Arc::new(OidcAttestor::configure(context, table)?))
+}
+
+/// Judges the tokens of one issuer.
+#[derive(Debug)]
+struct OidcAttestor {
+    name: AttestorName,
+    rules: Rules,
+    algorithms: Vec<Algorithm>,
+    keys: Arc<IssuerKeys>,
+    attributes: Vec<&'static str>,
+    immutable: Vec<&'static str>,
+}
+
+impl OidcAttestor {
+    fn configure(context: AttestorContext, table: toml::Table) -> Result<Self, Misconfigured> {
+        let checked = Settings::parse(table)?.check(&context)?;
+        Ok(Self {
+            name: context.name,
+            rules: checked.rules,
+            algorithms: checked.algorithms,
+            keys: Arc::new(checked.keys),
+            attributes: checked.attributes,
+            immutable: checked.immutable,
+        })
+    }
+
+    async fn verdict(&self, evidence: &Evidence, now: SystemTime) -> Verdict {
+        if evidence.kind().is_some_and(|kind| kind != KIND) {
+            return Verdict::NotMine;
+        }
+        let token = evidence.token_unverified().expose();
+        if token.len() > MAX_TOKEN_BYTES {
+            return Verdict::Refused(AttestRefusal::Oversized {
+                found_bytes: token.len(),
+            });
+        }
+        let Ok(unverified) = Unverified::parse(token) else {
+            return Verdict::NotMine; // no compact JWS: some other attestor's kind, or nobody's
+        };
+        if unverified.issuer_unverified() != Some(self.rules.issuer.as_str()) {
+            return Verdict::NotMine;
+        }
+        match self.attest(evidence, &unverified, now).await {
+            Ok(attestation) => Verdict::Attested(Box::new(attestation)),
+            Err(refusal) => Verdict::Refused(refusal),
+        }
+    }
+
+    async fn attest(
+        &self,
+        evidence: &Evidence,
+        unverified: &Unverified<'_>,
+        now: SystemTime,
+    ) -> Result<Attestation, AttestRefusal> {
+        self.refuse_algorithm(unverified.algorithm())?;
+        let key = self.keys.find(unverified.kid(), unverified.algorithm(), now).await?;
+        let verified = unverified.verify(&key).map_err(|refused| AttestRefusal::Unverifiable {
+            reason: refused.to_string(),
+        })?;
+        let accepted = self
+            .rules
+            .accept(verified.get(), unverified.typ(), evidence.possession(), now)?;
+        let findings = Findings {
+            attestor: &self.name,
+            issuer: self.rules.issuer.clone(),
+            subject: accepted.subject,
+            token_id: accepted.token_id,
+            signing_input_sha256: unverified.signing_input_sha256(),
+            attributes: accepted.attributes,
+            freshness: accepted.freshness,
+            expires: accepted.expires,
+            stands_until: accepted.stands_until,
+            use_rule: self.rules.use_rule.ledger(),
+        };
+        Ok(conclude(&verified, evidence, findings))
+    }
+
+    fn refuse_algorithm(&self, found: Algorithm) -> Result<(), AttestRefusal> {
+        if self.algorithms.contains(&found) {
+            return Ok(());
+        }
+        let expected: Vec<&str> = self.algorithms.iter().map(|algorithm| algorithm.as_str()).collect();
+        Err(AttestRefusal::Unverifiable {
+            reason: format!("token is signed with {found}, expected one of: {}", expected.join(", ")),
+        })
+    }
+}
+
+impl Attestor for OidcAttestor {
+    fn name(&self) -> &AttestorName {
+        &self.name
+    }
+
+    fn attributes(&self) -> &[&'static str] {
+        &self.attributes
+    }
+
+    fn immutable(&self) -> &[&'static str] {
+        &self.immutable
+    }
+
+    fn judge<'a>(
+        &'a self,
+        evidence: &'a Evidence,
+        now: SystemTime,
+    ) -> Pin<Box<dyn Future<Output = Verdict> + Send + 'a>> {
+        Box::pin(self.verdict(evidence, now))
+    }
+}
+
+#[cfg(test)]
+#[cfg(feature = "dev")]
+mod tests;

@@ -1,0 +1,284 @@
+//! What a verified token must say before it attests anything.
+//!
+//! It must never be asked about claims whose signature was not checked, and never treat an error as an absent rule.
+
+use std::time::{Duration, SystemTime};
+
+use super::{
+    facts::{self, AllowedOwner, Mapping},
+    preset::{Event, Owner, Subject, TokenId, Use},
+};
+use crate::{
+    attest::{AttestRefusal, Attributes, CLOCK_LEEWAY, Freshness, evidence::Possession},
+    jose::{ClaimRefused, Claims, NumericDate, excerpt},
+};
+
+/// The rules of one configured attestor.
+#[derive(Debug)]
+pub(super) struct Rules {
+    pub(super) issuer: String,
+    pub(super) audience: String,
+    pub(super) max_age: Option<Duration>,
+    pub(super) session_max: Duration,
+    pub(super) use_rule: Use,
+    pub(super) token_id: TokenId,
+    pub(super) job_ends: Option<String>,
+    pub(super) subject: Option<Subject>,
+    pub(super) owner: Option<Owner>,
+    pub(super) owners: Vec<AllowedOwner>,
+    pub(super) event: Option<Event>,
+    pub(super) events: Vec<String>,
+    pub(super) mappings: Vec<Mapping>,
+    pub(super) vendor: Option<String>,
+}
+
+/// What the rules found in order.
+#[derive(Debug)]
+pub(super) struct Accepted {
+    pub(super) subject: String,
+    pub(super) token_id: Option<String>,
+    pub(super) attributes: Attributes,
+    pub(super) freshness: Freshness,
+    pub(super) expires: SystemTime,
+    pub(super) stands_until: SystemTime,
+}
+
+impl Rules {
+    /// Judges verified claims; `typ` is that of the header which the same signature covers.
+    pub(super) fn accept(
+        &self,
+        claims: &Claims,
+        typ: Option<&str>,
+        possession: &Possession,
+        now: SystemTime,
+    ) -> Result<Accepted, AttestRefusal> {
+        refuse_other_kind(typ)?;
+        self.refuse_other_issuer(claims)?;
+        let subject = subject(claims)?;
+        let moments = Moments::read(claims)?;
+        moments.refuse_early(now)?;
+        self.refuse_other_audience(claims)?;
+        let token_id = self.token_id(claims)?;
+        if let Some(owner) = &self.owner {
+            facts::refuse_other_owners(claims, owner, &self.owners)?;
+        }
+        if let Some(event) = &self.event {
+            facts::refuse_events(claims, subject, event, &self.events)?;
+        }
+        if let Some(rule) = &self.subject {
+            facts::refuse_other_subject(claims, subject, rule)?;
+        }
+        let attributes = facts::attributes(claims, &self.mappings, self.vendor.as_deref())?;
+        // Last, because only a token in which nothing else is wrong may be resumed.
+        let freshness = self.freshness(&moments, possession, now)?;
+        let stands_until = self.stands_until(claims, &moments, now)?;
+        Ok(Accepted {
+            subject: subject.to_owned(),
+            token_id,
+            attributes,
+            freshness,
+            expires: moments.expires,
+            stands_until,
+        })
+    }
+
+    fn refuse_other_issuer(&self, claims: &Claims) -> Result<(), AttestRefusal> {
+        let found = claims.required_text("iss").map_err(refused)?;
+        if found == self.issuer {
+            return Ok(());
+        }
+        Err(AttestRefusal::Claim {
+            claim: "iss".to_owned(),
+            found: format!("`{}`", excerpt(found)),
+            expected: format!("`{}`", self.issuer),
+        })
+    }
+
+    /// Takes our audience only as the sole one: whoever else is named could present the token too (T-37, TM-03).
+    fn refuse_other_audience(&self, claims: &Claims) -> Result<(), AttestRefusal> {
+        let found = claims.audience().map_err(refused)?;
+        if found.sole() == Some(self.audience.as_str()) {
+            return Ok(());
+        }
+        let shown: Vec<String> = found
+            .iter()
+            .take(SHOWN)
+            .map(|one| format!("`{}`", excerpt(one)))
+            .collect();
+        Err(AttestRefusal::AudienceMismatch {
+            expected: self.audience.clone(),
+            found: shown.join(", "),
+        })
+    }
+
+    fn token_id(&self, claims: &Claims) -> Result<Option<String>, AttestRefusal> {
+        let found = claims.text("jti").map_err(refused)?;
+        match (found, self.token_id) {
+            (None, TokenId::Optional) => Ok(None),
+            (None, TokenId::Required) => Err(facts::missing("jti", "an id of 1 to 255 bytes")),
+            (Some(id), TokenId::Optional | TokenId::Required) => {
+                bounded("jti", id, MAX_TOKEN_ID_BYTES).map(|id| Some(id.to_owned()))
+            }
+        }
+    }
+
+    fn freshness(
+        &self,
+        moments: &Moments,
+        possession: &Possession,
+        now: SystemTime,
+    ) -> Result<Freshness, AttestRefusal> {
+        let Some(refusal) = self.staleness(moments, now) else {
+            return Ok(Freshness::Fresh);
+        };
+        let bound = match possession {
+            Possession::Dpop { .. } => self.use_rule == Use::Keyed,
+            Possession::Bearer | Possession::IdempotencyKey(_) => false,
+        };
+        if bound && now < self.latest_standing(moments) {
+            return Ok(Freshness::Expired);
+        }
+        Err(refusal)
+    }
+
+    fn staleness(&self, moments: &Moments, now: SystemTime) -> Option<AttestRefusal> {
+        if now >= moments.expires + CLOCK_LEEWAY {
+            let ago = now.duration_since(moments.expires).unwrap_or_default();
+            return Some(AttestRefusal::Expired { ago });
+        }
+        let age = now.duration_since(moments.issued).unwrap_or_default();
+        self.max_age
+            .filter(|max| age > *max)
+            .map(|max| AttestRefusal::TooOld { age, max })
+    }
+
+    /// Returns the last moment at which an attestation by this token can still stand: its first use was in time.
+    fn latest_standing(&self, moments: &Moments) -> SystemTime {
+        let by_expiry = moments.expires + CLOCK_LEEWAY;
+        let first_use = self
+            .max_age
+            .map_or(by_expiry, |max| by_expiry.min(moments.issued + max));
+        first_use + self.session_max
+    }
+
+    fn stands_until(&self, claims: &Claims, moments: &Moments, now: SystemTime) -> Result<SystemTime, AttestRefusal> {
+        let mut until = (now + self.session_max).min(self.latest_standing(moments));
+        if self.use_rule == Use::UntilExpiry {
+            until = until.min(moments.expires);
+        }
+        let Some(name) = &self.job_ends else {
+            return Ok(until);
+        };
+        let ends = date(claims, name)?.ok_or_else(|| facts::missing(name, "the moment at which the job ends"))?;
+        if ends <= now {
+            return Err(AttestRefusal::SessionOver);
+        }
+        Ok(until.min(ends))
+    }
+}
+
+/// The dates of a token.
+#[derive(Debug)]
+struct Moments {
+    issued: SystemTime,
+    not_before: Option<SystemTime>,
+    expires: SystemTime,
+}
+
+impl Moments {
+    fn read(claims: &Claims) -> Result<Self, AttestRefusal> {
+        let moments = Self {
+            issued: claims.required_numeric_date("iat").map_err(refused)?.moment(),
+            not_before: claims.numeric_date("nbf").map_err(refused)?.map(NumericDate::moment),
+            expires: claims.required_numeric_date("exp").map_err(refused)?.moment(),
+        };
+        let life = moments.expires.duration_since(moments.issued).unwrap_or_default();
+        if life > MAX_LIFE {
+            return Err(AttestRefusal::Claim {
+                claim: "exp".to_owned(),
+                found: format!("{} s after `iat`", life.as_secs()),
+                expected: format!("at most {} s", MAX_LIFE.as_secs()),
+            });
+        }
+        Ok(moments)
+    }
+
+    fn refuse_early(&self, now: SystemTime) -> Result<(), AttestRefusal> {
+        let begins = self
+            .not_before
+            .map_or(self.issued, |not_before| not_before.max(self.issued));
+        match begins.duration_since(now) {
+            Ok(ahead) if ahead > CLOCK_LEEWAY => Err(AttestRefusal::NotYetValid { ahead }),
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+}
+
+/// Refuses tokens of other kinds, such as access tokens: `typ` is `JWT` or absent (JWT-BCP-11).
+fn refuse_other_kind(typ: Option<&str>) -> Result<(), AttestRefusal> {
+    match typ {
+        None => Ok(()),
+        Some(typ) if typ.eq_ignore_ascii_case("JWT") => Ok(()),
+        Some(other) => Err(AttestRefusal::Claim {
+            claim: "typ".to_owned(),
+            found: format!("`{}`", excerpt(other)),
+            expected: "`JWT` or nothing".to_owned(),
+        }),
+    }
+}
+
+fn subject(claims: &Claims) -> Result<&str, AttestRefusal> {
+    let subject = claims.required_text("sub").map_err(refused)?;
+    bounded("sub", subject, MAX_SUBJECT_BYTES)
+}
+
+fn bounded<'t>(claim: &str, text: &'t str, max: usize) -> Result<&'t str, AttestRefusal> {
+    if !text.is_empty() && text.len() <= max && !text.chars().any(char::is_control) {
+        return Ok(text);
+    }
+    Err(AttestRefusal::Claim {
+        claim: claim.to_owned(),
+        found: format!("`{}` of {} bytes", excerpt(text), text.len()),
+        expected: format!("1 to {max} bytes without control characters"),
+    })
+}
+
+fn date(claims: &Claims, name: &str) -> Result<Option<SystemTime>, AttestRefusal> {
+    let Some(value) = claims.get(name) else {
+        return Ok(None);
+    };
+    match NumericDate::from_value(value) {
+        Ok(date) => Ok(Some(date.moment())),
+        Err(refused) => Err(AttestRefusal::Claim {
+            claim: name.to_owned(),
+            found: refused.to_string(),
+            expected: "a date".to_owned(),
+        }),
+    }
+}
+
+fn refused(refused: ClaimRefused) -> AttestRefusal {
+    let (claim, found, expected) = match refused {
+        ClaimRefused::Date { name, source } => (name, source.to_string(), "a date".to_owned()),
+        ClaimRefused::Empty { name } => (name, "empty".to_owned(), "a value".to_owned()),
+        ClaimRefused::Missing { name } => (name, "missing".to_owned(), "it".to_owned()),
+        ClaimRefused::WrongType { name, found, expected } => (name, found.to_owned(), expected.to_owned()),
+    };
+    AttestRefusal::Claim {
+        claim: claim.to_owned(),
+        found,
+        expected,
+    }
+}
+
+// TM-54: no issuer has a reason to vouch for longer than a day.
+const MAX_LIFE: Duration = Duration::from_hours(24);
+
+// T-07.
+const MAX_TOKEN_ID_BYTES: usize = 255;
+
+/// OpenID Connect allows 255; GitHub's can be longer, as they hold a branch name of up to 255 bytes.
+const MAX_SUBJECT_BYTES: usize = 1024;
+
+/// How many audiences an error shows.
+const SHOWN: usize = 3;

@@ -1,0 +1,143 @@
+//! Tokens against a configured attestor; the issuer is real TLS on loopback.
+
+mod claims;
+mod issuer;
+mod matrix;
+mod settings;
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use super::{
+    OidcAttestor,
+    fixture::{Ci, Job, github_job},
+};
+use crate::{
+    attest::{AttestRefusal, Attestation, Attestor, AttestorContext, AttestorName, Evidence, Possession, Verdict},
+    clock::{FakeClock, parse_rfc3339},
+    fetch::{
+        Fetch,
+        fixture::{Answer, FakeResolver, Site},
+    },
+    jose::{SigningAlgorithm, SigningKey},
+    secret::{Digest, Secret},
+};
+
+pub(super) const AUDIENCE: &str = "https://id.acme.example";
+const JWKS: &str = "/.well-known/jwks";
+const DISCOVERY: &str = "/.well-known/openid-configuration";
+
+/// An issuer that answers, and an attestor that is configured for it.
+struct Stage {
+    site: Site,
+    ci: Ci,
+    attestor: OidcAttestor,
+    resolver: Arc<FakeResolver>,
+    _ca: tempfile::NamedTempFile,
+}
+
+impl Stage {
+    /// Sets the GitHub preset up with owner 65, and `extra` settings.
+    async fn github(extra: &str) -> Self {
+        Self::of(
+            "github_actions",
+            &format!("owners = [{{ name = \"octo-org\", id = \"65\" }}]\n{extra}"),
+        )
+        .await
+    }
+
+    async fn of(preset: &str, extra: &str) -> Self {
+        let site = Site::start().await;
+        let ci = Ci::new(&site.url).unwrap();
+        site.answer(DISCOVERY, Answer::json(&ci.discovery()));
+        site.answer(JWKS, Answer::json(&ci.jwks()));
+        let ca = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(ca.path(), &site.ca_pem).unwrap();
+        let resolver = FakeResolver::loopback();
+        let table = format!(
+            "preset = \"{preset}\"\nissuer = \"{}\"\nca_file = \"{}\"\nallow_addresses = [\"127.0.0.0/8\"]\n{extra}",
+            site.url,
+            ca.path().display(),
+        );
+        let attestor = OidcAttestor::configure(context(&resolver), table.parse().unwrap()).unwrap();
+        Self {
+            site,
+            ci,
+            attestor,
+            resolver,
+            _ca: ca,
+        }
+    }
+
+    async fn judge(&self, job: Job) -> Verdict {
+        self.judge_with(job, Possession::Bearer, now()).await
+    }
+
+    async fn judge_with(&self, job: Job, possession: Possession, now: SystemTime) -> Verdict {
+        self.judge_token(job.signed_by(&self.ci).unwrap(), possession, now)
+            .await
+    }
+
+    async fn judge_token(&self, token: Secret, possession: Possession, now: SystemTime) -> Verdict {
+        self.attestor.judge(&Evidence::new(token, None, possession), now).await
+    }
+
+    async fn attested(&self, job: Job) -> Attestation {
+        attested(self.judge(job).await)
+    }
+
+    async fn refused(&self, job: Job) -> AttestRefusal {
+        refused(self.judge(job).await)
+    }
+}
+
+fn context(resolver: &Arc<FakeResolver>) -> AttestorContext {
+    AttestorContext {
+        name: AttestorName::parse("github").unwrap(),
+        issuer: AUDIENCE.to_owned(),
+        fetch: Arc::new(Fetch::new(Arc::clone(resolver) as Arc<dyn crate::fetch::Resolver>)),
+        clock: FakeClock::at("2026-01-16T14:40:00Z"),
+    }
+}
+
+fn now() -> SystemTime {
+    parse_rfc3339("2026-01-16T14:40:00Z").unwrap()
+}
+
+fn fresh() -> Job {
+    github_job().issued_at(now())
+}
+
+fn seconds(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
+
+fn attested(verdict: Verdict) -> Attestation {
+    match verdict {
+        Verdict::Attested(attestation) => *attestation,
+        Verdict::NotMine => panic!("not mine"),
+        Verdict::Refused(refusal) => panic!("{refusal} ({refusal:?})"),
+    }
+}
+
+fn refused(verdict: Verdict) -> AttestRefusal {
+    match verdict {
+        Verdict::Refused(refusal) => refusal,
+        Verdict::NotMine => panic!("not mine"),
+        Verdict::Attested(attestation) => panic!("{attestation:?}"),
+    }
+}
+
+fn dpop() -> Possession {
+    Possession::Dpop {
+        thumbprint: Digest::of(b"key"),
+        proof: Digest::of(b"proof"),
+        remember_until: now() + seconds(65),
+    }
+}
+
+fn es256_key() -> SigningKey {
+    SigningKey::generate(SigningAlgorithm::Es256).unwrap()
+}
