@@ -1,0 +1,53 @@
+//! GetCallerIdentity: tells who holds credentials that were issued here, after checking their signature.
+
+use std::time::Duration;
+
+use axum::http::request::Parts;
+
+use super::{AwsSim, Issued, sigv4, xml::Xml};
+use crate::exchange::aws_sts::rules::{Code, Refusal};
+
+/// How far the signature's date may be off `[M]`.
+const SKEW: Duration = Duration::from_mins(15);
+
+/// Answers one signed request.
+pub(super) fn answer(sim: &AwsSim, parts: &Parts, body: &[u8]) -> Result<Vec<Xml>, Refusal> {
+    let caller = caller(sim, parts, body)?;
+    Ok(vec![
+        Xml::text("Arn", &caller.assumed_role_arn),
+        Xml::text("UserId", &caller.assumed_role_id),
+        Xml::text("Account", &caller.account),
+    ])
+}
+
+fn caller(sim: &AwsSim, parts: &Parts, body: &[u8]) -> Result<Issued, Refusal> {
+    let signed = sigv4::Signed::read(parts, body)?;
+    let Some(issued) = sim.lock().credentials.get(signed.access_key_id()).cloned() else {
+        return Err(unknown_token(format!(
+            "`{}` was not issued here",
+            signed.access_key_id()
+        )));
+    };
+    if signed.session_token() != Some(&issued.session_token) {
+        return Err(unknown_token(
+            "the session token is not the one issued with this key".to_owned(),
+        ));
+    }
+    signed.verify(&issued.secret_key)?;
+    let now = sim.clock.now();
+    if now >= issued.expires_at {
+        let text = "The security token included in the request is expired";
+        return Err(Refusal::unverified(Code::ExpiredToken, text));
+    }
+    let (from, until) = signed.valid_within(SKEW);
+    if now < from || now > until {
+        let text = "Signature expired or not yet current";
+        return Err(Refusal::unverified(Code::SignatureDoesNotMatch, text));
+    }
+    Ok(issued)
+}
+
+fn unknown_token(detail: String) -> Refusal {
+    let text = "The security token included in the request is invalid.";
+    Refusal::unverified(Code::InvalidClientTokenId, text).because(detail)
+}
