@@ -1,0 +1,225 @@
+//! One exchange: the six steps, in order.
+//!
+//! `attest -> identify -> authorize -> mint -> exchange -> audit`. Each step takes what only the step before can make,
+//! so that none can be skipped. `leg` is the way of one relying party through steps 3 to 6, `outcome` its second half.
+
+pub mod answer;
+mod leg;
+mod outcome;
+pub mod rate;
+
+use std::{collections::HashMap, net::IpAddr, sync::Arc, time::SystemTime};
+
+use arc_swap::ArcSwap;
+use futures_util::future::join_all;
+
+pub use answer::{Answer, Granted, Refused};
+
+use crate::{
+    attest::{AttestRefusal, Attestation, Attestor, Evidence, ExchangeId, Freshness, Verdict},
+    audit::{Draft, EntryKind, Group, Recorded, Trail},
+    authorize::{Policy, RelyingPartyName, Wants, lock::Locks},
+    clock::Clock,
+    exchange::{RelyingParty, budget::Budget, held::HeldCredentials},
+    identify::{Registry, Workload},
+    mint::Minter,
+    secret::Random,
+    store::{Binding, Store},
+};
+
+/// One request: evidence, and the relying parties whose credentials are wanted.
+#[derive(Debug)]
+pub struct Request {
+    /// What the caller presents.
+    pub evidence: Evidence,
+    /// Whose credentials, in order, and in which form; at most 16 (LIMITS.md).
+    pub wanted: Vec<(String, Wants)>,
+    /// Where the request came from.
+    pub source: Option<IpAddr>,
+}
+
+/// Everything one exchange needs.
+#[derive(Debug)]
+pub struct Gateway {
+    /// The rules of one generation, swapped whole.
+    pub rules: ArcSwap<Rules>,
+    /// Makes SVIDs.
+    pub minter: Minter,
+    /// Credentials fetched earlier.
+    pub held: HeldCredentials,
+    /// How often clouds are called.
+    pub budget: Budget,
+    /// How often each workload may ask.
+    pub workload_rates: rate::Rates<String>,
+    /// The locks' memory copy.
+    pub locks: Locks,
+    /// The writer of the trail.
+    pub trail: Trail,
+    /// The ledger, for a resume.
+    pub store: Arc<dyn Store>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Gives randomness.
+    pub random: Arc<dyn Random>,
+}
+
+/// What a configuration says about workloads and relying parties.
+#[derive(Debug)]
+pub struct Rules {
+    /// Who can prove what it is.
+    pub attestors: Vec<Arc<dyn Attestor>>,
+    /// Who is who.
+    pub registry: Registry,
+    /// Who may what.
+    pub policy: Policy,
+    /// Whose credentials there are.
+    pub relying_parties: HashMap<RelyingPartyName, Arc<dyn RelyingParty>>,
+}
+
+impl Gateway {
+    /// Runs one exchange; it is not cancelled half-way: run it in a task of its own.
+    pub async fn exchange(&self, request: Request) -> Answer {
+        let now = self.clock.now();
+        let id = match ExchangeId::draw(&*self.random) {
+            Ok(id) => id,
+            Err(refusal) => return Answer::failed(None, refusal),
+        };
+        let rules = self.rules.load_full();
+        let attestation = match attest(&rules, &request.evidence, now).await {
+            Ok(attestation) => attestation,
+            Err(refusal) => return self.unattested(&id, &request, refusal).await,
+        };
+        let attestation = match self.resumed(attestation, now).await {
+            Ok(attestation) => attestation,
+            Err(refusal) => return self.unattested(&id, &request, refusal).await,
+        };
+        match rules.registry.identify(attestation) {
+            Ok(workload) => match self.workload_rates.count(&workload.spiffe_id().as_str().to_owned()) {
+                Ok(()) => self.for_workload(&rules, workload, (id, request), now).await,
+                Err(exceeded) => Answer::failed(Some(&id), exceeded),
+            },
+            Err(refusal) => self.unidentified(&id, &request, refusal).await,
+        }
+    }
+
+    /// Steps 3 to 6: every relying party's own way, with one commit for all their first entries.
+    async fn for_workload(
+        &self,
+        rules: &Rules,
+        mut workload: Workload,
+        (id, request): (ExchangeId, Request),
+        now: SystemTime,
+    ) -> Answer {
+        let mut known_standing = workload.attestation().freshness() == Freshness::Expired;
+        loop {
+            let travel = leg::Travel {
+                gateway: self,
+                rules,
+                id: &id,
+                workload: &workload,
+                source: request.source,
+                now,
+            };
+            let legs = join_all(
+                request
+                    .wanted
+                    .iter()
+                    .map(|(name, wants)| leg::Leg::begin(&travel, name, *wants)),
+            )
+            .await;
+            let mut ledger = workload.attestation().ledger().cloned();
+            if let Some(ledger) = ledger.as_mut().filter(|_| !known_standing) {
+                ledger.ends = legs.iter().filter_map(|leg| leg.ends(now)).max();
+            }
+            let entries = legs.iter().map(|leg| leg.first_entry(&travel)).collect();
+            match self.trail.record(Group { ledger, entries }).await {
+                Ok(Recorded::Committed(committed)) => {
+                    let results = join_all(legs.into_iter().map(|leg| leg.finish(&travel, &committed))).await;
+                    return Answer::of(&id, &workload, results);
+                }
+                Ok(Recorded::Earlier(stands_until)) if stands_until > now && !known_standing => {
+                    workload = workload.standing_until(stands_until);
+                    known_standing = true;
+                }
+                Ok(Recorded::Earlier(_)) => return self.unattested(&id, &request, AttestRefusal::SessionOver).await,
+                Ok(Recorded::Refused { committed, refusal }) => {
+                    return Answer::refused(&id, refusal, &request, &committed);
+                }
+                Err(refusal) => return Answer::failed(Some(&id), refusal),
+            }
+        }
+    }
+}
+
+/// Step 1: the first attestor that does not say `NotMine` decides.
+async fn attest(rules: &Rules, evidence: &Evidence, now: SystemTime) -> Result<Attestation, AttestRefusal> {
+    for attestor in &rules.attestors {
+        match attestor.judge(evidence, now).await {
+            Verdict::Attested(attestation) => return Ok(*attestation),
+            Verdict::NotMine => {}
+            Verdict::Refused(refusal) => return Err(refusal),
+        }
+    }
+    Err(AttestRefusal::Unverifiable {
+        reason: "no configured attestor takes this issuer or kind".to_owned(),
+    })
+}
+
+impl Gateway {
+    /// Lets expired evidence stand only as a resume: bound by DPoP at its first use, and within its standing.
+    async fn resumed(&self, attestation: Attestation, now: SystemTime) -> Result<Attestation, AttestRefusal> {
+        let Some(ledger) = attestation
+            .ledger()
+            .filter(|_| attestation.freshness() == Freshness::Expired)
+        else {
+            return Ok(attestation);
+        };
+        let row = self
+            .store
+            .ledger_row(ledger.key)
+            .await
+            .map_err(|source| AttestRefusal::LedgerUnavailable { source })?;
+        match row {
+            None => Err(AttestRefusal::ResumeUnknown),
+            Some(row) if row.binding == Binding::Bearer || row.binding != ledger.binding => Err(AttestRefusal::Stolen),
+            Some(row) if row.stands_until <= now => Err(AttestRefusal::SessionOver),
+            Some(row) => Ok(attestation.standing_until(row.stands_until)),
+        }
+    }
+
+    /// Records a refusal of evidence whose signature held; anything less proves nothing and is only counted.
+    async fn unattested(&self, id: &ExchangeId, request: &Request, refusal: AttestRefusal) -> Answer {
+        if !refusal.is_proven() {
+            return Answer::failed(Some(id), refusal);
+        }
+        let draft = Draft::new(EntryKind::Denial, id).from_address(request.source);
+        self.deny(id, draft, refusal.into()).await
+    }
+
+    async fn unidentified(&self, id: &ExchangeId, request: &Request, refusal: crate::identify::Unidentified) -> Answer {
+        let ledger = refusal.attestation().ledger().cloned();
+        let draft = Draft::new(EntryKind::Denial, id)
+            .from_address(request.source)
+            .about(refusal.attestation());
+        let denial = answer::Denied::new(id, None, refusal.into());
+        let entries = vec![denial.entry(draft)];
+        match self.trail.record(Group { ledger, entries }).await {
+            Ok(Recorded::Refused { committed, refusal }) => Answer::refused(id, refusal, request, &committed),
+            Ok(Recorded::Committed(committed)) => Answer::denied(id, denial, &committed),
+            Ok(Recorded::Earlier(_)) => Answer::failed(Some(id), AttestRefusal::SessionOver),
+            Err(refusal) => Answer::failed(Some(id), refusal),
+        }
+    }
+
+    async fn deny(&self, id: &ExchangeId, draft: Draft, cause: answer::Cause) -> Answer {
+        let denial = answer::Denied::new(id, None, cause);
+        let entries = vec![denial.entry(draft)];
+        match self.trail.record(Group { ledger: None, entries }).await {
+            Ok(Recorded::Committed(committed) | Recorded::Refused { committed, .. }) => {
+                Answer::denied(id, denial, &committed)
+            }
+            Ok(Recorded::Earlier(_)) => Answer::failed(Some(id), AttestRefusal::SessionOver),
+            Err(refusal) => Answer::failed(Some(id), refusal),
+        }
+    }
+}

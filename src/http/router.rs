@@ -1,0 +1,43 @@
+//! Which path leads where, on each listener.
+
+use axum::{
+    Router,
+    http::{HeaderValue, header},
+    response::Response,
+    routing::{get, post},
+};
+
+use super::{
+    error::Refusal,
+    request_refusal::RequestRefusal,
+    routes::{exchange, openapi, token},
+    state::ExchangeState,
+};
+
+/// Every path of the exchange listener with its method; a test walks them (T-31).
+pub const EXCHANGE_ROUTES: [(&str, &str); 3] = [
+    ("POST", exchange::PATH),
+    ("POST", token::PATH),
+    ("GET", "/openapi.json"),
+];
+
+/// Returns the exchange listener's routes.
+pub fn exchange(state: ExchangeState) -> Router {
+    Router::new()
+        .route(token::PATH, post(token::post).fallback(|| async { method("POST") }))
+        .route(
+            exchange::PATH,
+            post(exchange::post).fallback(|| async { method("POST") }),
+        )
+        .route("/openapi.json", get(openapi::get).fallback(|| async { method("GET") }))
+        .fallback(|| async { Refusal::from(&RequestRefusal::RouteUnknown).into_problem(None) })
+        .with_state(state)
+}
+
+fn method(expected: &'static str) -> Response {
+    let mut response = Refusal::from(&RequestRefusal::MethodNotAllowed { expected }).into_problem(None);
+    response
+        .headers_mut()
+        .insert(header::ALLOW, HeaderValue::from_static(expected));
+    response
+}

@@ -1,0 +1,219 @@
+//! What the exchange listener's routes share.
+
+use std::{
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use axum::{
+    extract::{ConnectInfo, FromRequestParts},
+    http::{HeaderMap, request::Parts},
+};
+use tokio::sync::Semaphore;
+
+use super::{request_refusal::RequestRefusal, source::TrustedProxies};
+use crate::{
+    attest::{AttestRefusal, Evidence, Possession, dpop},
+    authorize::Wants,
+    gateway::{
+        Answer, Gateway, Request,
+        rate::{Rates, source_key},
+    },
+    secret::Secret,
+    telemetry::Metrics,
+};
+
+/// What the exchange listener's routes share; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct ExchangeState(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    gateway: Arc<Gateway>,
+    exchange_url: String,
+    proxies: TrustedProxies,
+    sources: Rates<IpAddr>,
+    in_flight: Arc<Semaphore>,
+    most_in_flight: usize,
+    metrics: Metrics,
+}
+
+/// What the exchange listener is made of.
+#[derive(Debug)]
+pub struct ExchangeParts {
+    /// The gateway.
+    pub gateway: Arc<Gateway>,
+    /// The configured base URL: the DPoP `htu` is derived from it, never from a request.
+    pub exchange_url: String,
+    /// Whose `X-Forwarded-For` is read.
+    pub proxies: TrustedProxies,
+    /// The rate of each source address.
+    pub sources: Rates<IpAddr>,
+    /// How many requests may be in flight.
+    pub most_in_flight: usize,
+    /// The metrics.
+    pub metrics: Metrics,
+}
+
+/// LIMITS.md: a whole request takes at most 30 s.
+const MAX_TIME: Duration = Duration::from_secs(30);
+
+impl ExchangeState {
+    /// Puts the parts together.
+    pub fn new(parts: ExchangeParts) -> Self {
+        let in_flight = Arc::new(Semaphore::new(parts.most_in_flight));
+        Self(Arc::new(Shared {
+            gateway: parts.gateway,
+            exchange_url: parts.exchange_url,
+            proxies: parts.proxies,
+            sources: parts.sources,
+            in_flight,
+            most_in_flight: parts.most_in_flight,
+            metrics: parts.metrics,
+        }))
+    }
+
+    /// Returns the gateway.
+    pub fn gateway(&self) -> &Arc<Gateway> {
+        &self.0.gateway
+    }
+
+    /// Returns the metrics.
+    pub fn metrics(&self) -> &Metrics {
+        &self.0.metrics
+    }
+
+    /// Returns how many requests are in flight.
+    pub fn in_flight(&self) -> usize {
+        self.0
+            .most_in_flight
+            .saturating_sub(self.0.in_flight.available_permits())
+    }
+
+    /// Waits until no request is in flight, at most `patience`.
+    pub async fn drained(&self, patience: Duration) -> bool {
+        let all = u32::try_from(self.0.most_in_flight).unwrap_or(u32::MAX);
+        tokio::time::timeout(patience, self.0.in_flight.acquire_many(all))
+            .await
+            .is_ok()
+    }
+
+    /// Counts a request against its source's rate.
+    ///
+    /// # Errors
+    /// Refuses the request above the rate.
+    pub fn admit(&self, caller: &Caller) -> Result<IpAddr, RequestRefusal> {
+        let source = self.0.proxies.source(caller.peer, &caller.headers);
+        self.0
+            .sources
+            .count(&source_key(source))
+            .map_err(|exceeded| RequestRefusal::RateLimited {
+                whose: "source address",
+                per_second: exceeded.per_second,
+                retry_after_seconds: exceeded.retry_after_seconds,
+            })?;
+        Ok(source)
+    }
+
+    /// Reads what the caller proves besides the token: one DPoP proof, or an Idempotency-Key.
+    ///
+    /// # Errors
+    /// Refuses a repeated header and a proof that does not hold.
+    pub fn possession(&self, headers: &HeaderMap, path: &str, token: &Secret) -> Result<Possession, Unproven> {
+        if let Some(proof) = sole(headers, "dpop")? {
+            let url = format!("{}{path}", self.0.exchange_url);
+            return Ok(dpop::verify(proof, "POST", &url, token, self.0.gateway.clock.now())?);
+        }
+        match sole(headers, "idempotency-key")? {
+            Some(key) => Ok(dpop::idempotency_key(key)?),
+            None => Ok(Possession::Bearer),
+        }
+    }
+
+    /// Runs one exchange in a task of its own, so that a caller who hangs up leaves nothing half done.
+    ///
+    /// # Errors
+    /// Refuses where too many are in flight, and answers late ones without waiting for them.
+    pub async fn exchange(
+        &self,
+        evidence: Evidence,
+        wanted: Vec<(String, Wants)>,
+        source: IpAddr,
+    ) -> Result<Answer, RequestRefusal> {
+        let place = Arc::clone(&self.0.in_flight)
+            .try_acquire_owned()
+            .map_err(|_full| RequestRefusal::Overloaded)?;
+        let gateway = Arc::clone(&self.0.gateway);
+        let request = Request {
+            evidence,
+            wanted,
+            source: Some(source),
+        };
+        let running = tokio::spawn(async move {
+            let answer = gateway.exchange(request).await;
+            drop(place);
+            answer
+        });
+        match tokio::time::timeout(MAX_TIME, running).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(_panicked)) => Err(RequestRefusal::Overloaded),
+            Err(_elapsed) => Err(RequestRefusal::TimedOut {
+                limit_seconds: MAX_TIME.as_secs(),
+            }),
+        }
+    }
+}
+
+/// Why a proof of possession was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum Unproven {
+    /// The proof itself.
+    #[error(transparent)]
+    Attest(#[from] AttestRefusal),
+    /// The header that carries it.
+    #[error(transparent)]
+    Request(#[from] RequestRefusal),
+}
+
+/// DPOP-2: exactly one header line.
+fn sole<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a str>, RequestRefusal> {
+    let mut lines = headers.get_all(name).iter();
+    let first = lines.next();
+    if lines.next().is_some() {
+        return Err(RequestRefusal::HeaderInvalid {
+            name,
+            problem: "is there more than once",
+        });
+    }
+    let text = first.map(|line| line.to_str()).transpose();
+    text.map_err(|_not_text| RequestRefusal::HeaderInvalid {
+        name,
+        problem: "is not visible ASCII",
+    })
+}
+
+/// Who sends a request, when it began, and its headers.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// The peer of the connection.
+    pub peer: IpAddr,
+    /// The request's headers.
+    pub headers: HeaderMap,
+    /// When it came in.
+    pub began: Instant,
+}
+
+impl<S: Sync> FromRequestParts<S> for Caller {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Self::Rejection> {
+        let peer = parts.extensions.get::<ConnectInfo<std::net::SocketAddr>>();
+        let peer = peer.map_or(IpAddr::from([0, 0, 0, 0]), |ConnectInfo(peer)| peer.ip());
+        Ok(Self {
+            peer,
+            headers: parts.headers.clone(),
+            began: Instant::now(),
+        })
+    }
+}

@@ -1,0 +1,113 @@
+//! TLS of our listeners: rustls with aws-lc-rs, TLS 1.2 and 1.3, certificate swapped without a restart.
+//!
+//! No session tickets that outlive the certificate, no client certificates yet, never a plain-text fallback.
+
+use std::{fs, io, path::Path, sync::Arc};
+
+use arc_swap::ArcSwap;
+use rustls::{
+    ServerConfig,
+    crypto::{CryptoProvider, aws_lc_rs},
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    server::{ClientHello, ResolvesServerCert},
+    sign::CertifiedKey,
+};
+
+/// Our certificate; replaced whole when its files change.
+#[derive(Debug)]
+pub struct Certificate {
+    current: ArcSwap<CertifiedKey>,
+    provider: Arc<CryptoProvider>,
+}
+
+/// The certificate or its key cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum CertificateRefused {
+    /// The certificate and the key do not belong together, or the key is of no kind that TLS takes.
+    #[error("the certificate and the key cannot be used together")]
+    Mismatch(#[source] rustls::Error),
+    /// A file cannot be read.
+    #[error("`{path}` cannot be read")]
+    Read {
+        /// Which.
+        path: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A file holds no PEM of the expected kind.
+    #[error("`{path}` holds no {expected}")]
+    Pem {
+        /// Which.
+        path: String,
+        /// What it should hold.
+        expected: &'static str,
+    },
+}
+
+impl Certificate {
+    /// Reads a PEM chain, leaf first, and its PEM key.
+    ///
+    /// # Errors
+    /// Refuses files without them, and a key of another certificate.
+    pub fn load(certificate: &Path, key: &Path) -> Result<Arc<Self>, CertificateRefused> {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let certified = read(certificate, key, &provider)?;
+        Ok(Arc::new(Self {
+            current: ArcSwap::from_pointee(certified),
+            provider,
+        }))
+    }
+
+    /// Reads the files again; the old certificate stays where they cannot be used.
+    ///
+    /// # Errors
+    /// As `load`.
+    pub fn reload(&self, certificate: &Path, key: &Path) -> Result<(), CertificateRefused> {
+        self.current.store(Arc::new(read(certificate, key, &self.provider)?));
+        Ok(())
+    }
+
+    /// Returns the TLS settings of a listener that presents this certificate.
+    ///
+    /// # Errors
+    /// Fails where the provider does not support TLS 1.2 and 1.3.
+    pub fn server_config(self: &Arc<Self>) -> Result<Arc<ServerConfig>, rustls::Error> {
+        let mut config = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::clone(self) as Arc<dyn ResolvesServerCert>);
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(Arc::new(config))
+    }
+}
+
+impl ResolvesServerCert for Certificate {
+    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.current.load_full())
+    }
+}
+
+fn read(certificate: &Path, key: &Path, provider: &CryptoProvider) -> Result<CertifiedKey, CertificateRefused> {
+    let bytes = |path: &Path| {
+        fs::read(path).map_err(|source| CertificateRefused::Read {
+            path: path.display().to_string(),
+            source,
+        })
+    };
+    let missing = |path: &Path, expected| CertificateRefused::Pem {
+        path: path.display().to_string(),
+        expected,
+    };
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(&bytes(certificate)?)
+        .filter_map(Result::ok)
+        .collect();
+    if chain.is_empty() {
+        return Err(missing(certificate, "PEM certificate"));
+    }
+    let key_bytes = zeroize::Zeroizing::new(bytes(key)?);
+    let private = PrivateKeyDer::from_pem_slice(&key_bytes)
+        .ok()
+        .ok_or_else(|| missing(key, "PEM private key"))?;
+    CertifiedKey::from_der(chain, private, provider).map_err(CertificateRefused::Mismatch)
+}
