@@ -1,0 +1,108 @@
+//! What the registry and the policy refuse is shown at its place in the file.
+
+use crate::config::{
+    Settings,
+    diagnostic::Diagnostic,
+    tests::{Case, surroundings},
+};
+
+/// A file whose only relying party needs no cloud.
+fn case() -> Case {
+    Case::ours()
+        .and("\n[policy]\nfiles = [\"policies/*.cedar\"]\n")
+        .and(TABLES)
+}
+
+const TABLES: &str = r#"
+[[attestor]]
+name = "github"
+kind = "oidc"
+preset = "github_actions"
+owners = [{ name = "acme", id = "1234567" }]
+
+[[entry]]
+name = "orders"
+attestor = "github"
+match = { "ci.repo_id" = "7654321", "ci.ref" = "refs/heads/main" }
+spiffe_id = "/ci/acme/orders"
+
+[[relying_party]]
+name = "orders-api"
+kind = "svid"
+audience = "https://orders.internal.example"
+
+[[grant]]
+name = "orders"
+entries = ["orders"]
+relying_parties = ["orders-api"]
+ttl = "20m"
+"#;
+
+fn compiled(settings: &Settings) -> Result<(), Vec<Diagnostic>> {
+    let assembly = settings.assemble(&surroundings())?;
+    settings.compile(&assembly, 1).map(|_| ())
+}
+
+fn refused(case: &Case) -> Vec<(&'static str, String)> {
+    let all = compiled(&case.settings()).expect_err("a policy that is refused");
+    all.into_iter().map(|found| (found.code, found.key)).collect()
+}
+
+#[test]
+fn a_whole_file_compiles() {
+    let made = compiled(&case().settings());
+
+    assert!(made.is_ok(), "{}", crate::config::render::text(&made.unwrap_err()));
+}
+
+#[test]
+fn an_attribute_that_the_attestor_does_not_give_is_shown_where_it_stands() {
+    let case = case().with("\"ci.repo_id\"", "\"k8s.namespace\"");
+
+    assert_eq!(
+        refused(&case),
+        [(
+            "config.attribute_unknown",
+            "entry[0].match.\"k8s.namespace\"".to_owned()
+        )]
+    );
+}
+
+#[test]
+fn overlapping_entries_are_refused_with_both_names() {
+    let other = "\n[[entry]]\nname = \"other\"\nattestor = \"github\"\nmatch = { \"ci.repo_id\" = \"7654321\" }\nspiffe_id = \"/ci/acme/other\"\n";
+    let case = case().and(other);
+
+    let all = compiled(&case.settings()).unwrap_err();
+
+    assert!(all[0].key.starts_with("entry["), "{}", all[0]);
+    let text = all[0].to_string();
+    assert!(text.contains("orders") && text.contains("other"), "{text}");
+}
+
+#[test]
+fn a_raw_permit_is_shown_at_its_pattern_with_its_file() {
+    let case = case();
+    case.write("policies/night.cedar", 0o644, "permit (principal, action, resource);");
+
+    let all = compiled(&case.settings()).unwrap_err();
+
+    assert_eq!(
+        (all[0].code, all[0].key.as_str()),
+        ("config.raw_permit", "policy.files[0]")
+    );
+    assert!(all[0].found.contains("night.cedar"), "{}", all[0]);
+}
+
+#[test]
+fn t_25_a_check_says_what_a_load_would_refuse_at_any_step() {
+    let check = |case: &Case| {
+        let report = case.check(crate::config::Plugins::COMPILED_IN, &surroundings());
+        let codes: Vec<_> = report.diagnostics().iter().map(|found| found.code).collect();
+        (report.is_refused(), codes)
+    };
+
+    assert_eq!(check(&case()), (false, vec![]));
+    let case = case().with("\"ci.repo_id\"", "\"k8s.namespace\"");
+    assert_eq!(check(&case), (true, vec!["config.attribute_unknown"]));
+}
