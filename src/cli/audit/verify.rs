@@ -1,0 +1,214 @@
+//! `cambio audit verify`: recomputes the trail and holds it against a checkpoint.
+//!
+//! Never ends with 0 unless everything it was asked to verify was verified (T-62).
+
+use std::{
+    io::{BufRead as _, BufReader, Read as _},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, bail};
+use serde_json::Value;
+
+use crate::{
+    audit::{
+        checkpoint::Checkpoint,
+        verify::{self, Against, Kept, Report},
+    },
+    cli::{
+        configuration,
+        environment::Environment,
+        exit::Exit,
+        failure::{Failure, plain},
+        output::{Format, Output},
+    },
+    jose::{Algorithm, PublicKey},
+    store::{Store as _, sqlite::SqliteStore},
+};
+
+/// Arguments of `cambio audit verify`.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The store, as in the configuration: sqlite:///absolute/path; else what --config says.
+    #[arg(long, value_name = "URL")]
+    store: Option<String>,
+    /// The gateway's configuration, for its `store.url` [env: CAMBIO_CONFIG].
+    #[arg(long, short, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// A checkpoint that was kept elsewhere: the last one in this file, which may be a sink's. Needs --key.
+    #[arg(long, value_name = "FILE")]
+    checkpoint: Option<PathBuf>,
+    /// The gateway's audit key: a JWK, a JWK set, or what the admin socket's /v1/keys answered; without it no checkpoint counts, not even the store's own.
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t)]
+    output: Format,
+}
+
+/// Verifies the trail.
+///
+/// # Errors
+/// Fails on any fault of the trail, and where anything that is needed to judge it cannot be read.
+pub async fn run(arguments: &Arguments, environment: &Environment, output: &mut Output<'_>) -> Result<(), Failure> {
+    let report = verified(arguments, environment).await?;
+    match arguments.output {
+        Format::Json => output.result(serde_json::to_string(&report).context("the report cannot be written")?)?,
+        Format::Text => text(&report, output)?,
+    }
+    if report.is_intact() {
+        return Ok(());
+    }
+    let faults = report.faults.len();
+    let sentence =
+        format_args!("the trail is not as it was written: {faults} of its chains or checkpoints are at fault");
+    Err(Failure::saying(Exit::Failed, sentence).hint("keep a copy of the store before anything else is done with it"))
+}
+
+async fn verified(arguments: &Arguments, environment: &Environment) -> anyhow::Result<Report> {
+    let keys = arguments.key.as_deref().map(keys).transpose()?.unwrap_or_default();
+    let checkpoint = arguments.checkpoint.as_deref().map(last_checkpoint).transpose()?;
+    if checkpoint.is_some() && keys.is_empty() {
+        bail!("found --checkpoint without --key, expected the audit key that verifies it");
+    }
+    let key = chosen(&keys, checkpoint.as_deref())?;
+    let url = store_url(arguments, environment)?;
+    let Some(("sqlite", _)) = url.split_once("://") else {
+        bail!("found a store that is not `sqlite://`, expected one that this program can open to read");
+    };
+    let store = SqliteStore::open_read_only(&url).await?;
+    let against = Against {
+        checkpoint: checkpoint.as_deref(),
+        key,
+    };
+    let report = verify::verify(&store, against).await;
+    store.close().await;
+    Ok(report?)
+}
+
+fn store_url(arguments: &Arguments, environment: &Environment) -> anyhow::Result<String> {
+    let named = arguments.store.clone();
+    if let Some(url) = named.or_else(|| environment.variable("CAMBIO_STORE__URL").map(str::to_owned)) {
+        return Ok(url);
+    }
+    let file = configuration::file(arguments.config.as_deref(), environment);
+    let file = file.context("found neither --store nor --config, expected one of them")?;
+    let url = configuration::text(&file, "store", "url")?;
+    url.with_context(|| format!("found no `store.url` in `{}`, expected one", file.display()))
+}
+
+fn keys(file: &Path) -> anyhow::Result<Vec<PublicKey>> {
+    let unusable = || format!("`{}` holds no audit key", file.display());
+    let text = std::fs::read(file).with_context(unusable)?;
+    let document: Value = serde_json::from_slice(&text).with_context(unusable)?;
+    let listed = match document.get("keys") {
+        Some(Value::Array(keys)) => keys.iter().collect(),
+        Some(_) | None => vec![&document],
+    };
+    let mut found = Vec::new();
+    // The admin socket's `/v1/keys` says what each key is for, and has the JWK inside.
+    let for_audit = |key: &&Value| key.get("purpose").is_none_or(|purpose| purpose == "audit");
+    for key in listed.into_iter().filter(for_audit) {
+        let key = key.get("public_jwk").unwrap_or(key).as_object();
+        let key = key.context("found no object, expected a JWK").with_context(unusable)?;
+        // A published set holds the keys that sign SVIDs as well, which never sign a checkpoint.
+        match PublicKey::from_jwk(key, &[Algorithm::Es256]) {
+            Ok(key) => found.push(key),
+            Err(_other) if document.get("keys").is_some() => {}
+            Err(refused) => return Err(refused).with_context(unusable),
+        }
+    }
+    if found.is_empty() {
+        bail!("found no key for ES256 in `{}`, expected the audit key", file.display());
+    }
+    Ok(found)
+}
+
+/// Returns the key that signed `checkpoint`; where none did, any will say so.
+fn chosen<'a>(keys: &'a [PublicKey], checkpoint: Option<&str>) -> anyhow::Result<Option<&'a PublicKey>> {
+    match (checkpoint, keys) {
+        (_, [] | [_]) => Ok(keys.first()),
+        (Some(text), [first, ..]) => {
+            let signer = keys.iter().find(|key| Checkpoint::verify(text, key).is_ok());
+            Ok(Some(signer.unwrap_or(first)))
+        }
+        (None, _) => bail!(
+            "found {} keys in --key and no --checkpoint, expected one key or the checkpoint that tells which",
+            keys.len()
+        ),
+    }
+}
+
+/// Returns the last checkpoint of a file, which may hold entries before and after it.
+fn last_checkpoint(file: &Path) -> anyhow::Result<String> {
+    let unreadable = || format!("the checkpoint in `{}` cannot be read", file.display());
+    let mut reader = BufReader::new(std::fs::File::open(file).with_context(unreadable)?);
+    let mut last = None;
+    loop {
+        let mut line = Vec::new();
+        let read = reader
+            .by_ref()
+            .take(MAX_LINE_BYTES)
+            .read_until(b'\n', &mut line)
+            .with_context(unreadable)?;
+        if read == 0 {
+            break;
+        }
+        if read as u64 == MAX_LINE_BYTES {
+            bail!(
+                "found a line of more than {MAX_LINE_BYTES} bytes in `{}`, expected checkpoints and entries",
+                file.display()
+            );
+        }
+        if line.starts_with(CHECKPOINT.as_bytes()) {
+            last = Some(String::from_utf8(line).with_context(unreadable)?);
+        }
+    }
+    last.with_context(|| {
+        format!(
+            "found no line that begins with `{CHECKPOINT}` in `{}`, expected one",
+            file.display()
+        )
+    })
+}
+
+fn text(report: &Report, output: &mut Output<'_>) -> Result<(), Failure> {
+    for fault in &report.faults {
+        let place = match fault.writer.as_str() {
+            "" => "checkpoint".to_owned(),
+            writer => format!("{} {}", plain(writer), fault.sequence),
+        };
+        output.result(format_args!("FAULT  {place}: {}", plain(&fault.what.to_string())))?;
+    }
+    for held in &report.held_against {
+        let kept = match held.kept {
+            Kept::Elsewhere => "the given checkpoint",
+            Kept::Store => "the store's own checkpoint",
+        };
+        output.result(format_args!(
+            "held against {kept} of {}, which names {} chains",
+            held.time, held.chains
+        ))?;
+    }
+    if !report.held_against.iter().any(|held| held.kept == Kept::Elsewhere) {
+        output.note(
+            "note: without a checkpoint that was kept elsewhere (--checkpoint and --key), nobody can see whether the end of \
+             the trail was cut off",
+        );
+    }
+    let entries = counted(report.entries, "entry", "entries");
+    output.result(format_args!(
+        "{entries} in {}",
+        counted(report.chains, "chain", "chains")
+    ))?;
+    Ok(())
+}
+
+fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
+/// How a checkpoint begins in a sink.
+const CHECKPOINT: &str = "{\"checkpoint\":";
+/// A checkpoint names every chain in about 150 bytes; ten thousand restarts fit.
+const MAX_LINE_BYTES: u64 = 2 * 1024 * 1024;

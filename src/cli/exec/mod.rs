@@ -1,0 +1,202 @@
+//! `cambio exec`: runs a command with credentials in its environment.
+//!
+//! Never leaves the command evidence it was not meant to have, and never swallows its exit code.
+
+use std::{
+    ffi::OsString,
+    io,
+    os::unix::process::ExitStatusExt as _,
+    process::{ExitCode, ExitStatus},
+};
+
+use anyhow::Context as _;
+use rustix::{
+    process::{Pid, Signal, getpgrp, kill_process},
+    termios::tcgetpgrp,
+};
+use tokio::{
+    process::{Child, Command},
+    signal::unix::{self, SignalKind},
+};
+
+use crate::cli::{
+    answer::Answer,
+    environment::Environment,
+    evidence,
+    exit::Exit,
+    failure::{Failure, plain},
+    obtain::{self, Wanted, WorkloadArguments},
+    output::Output,
+    shape,
+};
+use crate::secret::Secret;
+
+/// Arguments of `cambio exec`.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The relying parties, at most 16 and no two of one cloud.
+    #[arg(value_name = "RELYING_PARTY", required = true)]
+    pub relying_parties: Vec<String>,
+    /// The command and its arguments, after `--`.
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
+    /// Leaves CAMBIO_ID_TOKEN, ACTIONS_ID_TOKEN_REQUEST_URL and _TOKEN, and TFC_WORKLOAD_IDENTITY_TOKEN to the command.
+    #[arg(long)]
+    pub keep_evidence: bool,
+    #[command(flatten)]
+    workload: WorkloadArguments,
+}
+
+/// Runs a command with credentials.
+pub async fn run(arguments: Arguments, environment: &Environment, output: &mut Output<'_>) -> ExitCode {
+    let ended = match prepared(&arguments, environment, output).await {
+        Ok(command) => launched(command).await,
+        Err(failure) => Err(failure.exiting(Exit::Launcher)),
+    };
+    match ended {
+        Ok(exit) => exit.into(),
+        Err(failure) => failure.report(output).into(),
+    }
+}
+
+async fn prepared(
+    arguments: &Arguments,
+    environment: &Environment,
+    output: &mut Output<'_>,
+) -> Result<Command, Failure> {
+    let wanted = Wanted::Credentials(&arguments.relying_parties);
+    let answer = obtain::obtain(&arguments.workload, wanted, environment, output).await?;
+    let variables = variables(&answer)?;
+    for (name, result) in &answer.results {
+        if let Ok(credential) = result {
+            obtain::tell(name, credential, &answer, output);
+        }
+    }
+    let mut words = arguments.command.iter();
+    let program = words.next().context("there is no command to run")?;
+    let mut command = Command::new(program);
+    command.args(words);
+    for name in STALE {
+        command.env_remove(name);
+    }
+    if !arguments.keep_evidence {
+        for name in evidence::VARIABLES {
+            command.env_remove(name);
+        }
+    }
+    command.envs(variables.iter().map(|(name, value)| (*name, value.expose())));
+    Ok(command)
+}
+
+/// Returns all variables; one relying party that gave nothing, or two that want the same variable, is a failure.
+fn variables(answer: &Answer) -> Result<Vec<(&'static str, Secret)>, Failure> {
+    let mut all: Vec<(&'static str, Secret, &str)> = Vec::new();
+    for (name, result) in &answer.results {
+        let credential = result.as_ref().map_err(|refusal| {
+            let refusal = refusal.failure();
+            refusal.context(format!("the gateway gave no credential for `{name}`"))
+        })?;
+        for (variable, value) in shape::variables(credential)? {
+            if let Some((_, _, other)) = all.iter().find(|(taken, _, _)| *taken == variable) {
+                let why =
+                    format!("`{other}` and `{name}` both set {variable}, expected one relying party of each cloud");
+                return Err(Failure::saying(Exit::Usage, why)
+                    .hint("name an AWS profile for each account, with `credential_process = cambio creds ..`"));
+            }
+            all.push((variable, value, name));
+        }
+    }
+    Ok(all.into_iter().map(|(variable, value, _)| (variable, value)).collect())
+}
+
+async fn launched(command: Command) -> Result<Exit, Failure> {
+    let failed = |failed: io::Error| Failure::new(Exit::Launcher, failed);
+    // From here on signals are the command's; before, they end us as any program.
+    let mut signals = Signals::new().map_err(|why| failed(why).context("signals cannot be received"))?;
+    let mut child = started(command)?;
+    loop {
+        tokio::select! {
+            ended = child.wait() => {
+                let status = ended.map_err(|why| failed(why).context("the command cannot be waited for"))?;
+                return Ok(exit_of(status));
+            }
+            signal = signals.next() => forward(&child, signal),
+        }
+    }
+}
+
+fn started(mut command: Command) -> Result<Child, Failure> {
+    command.spawn().map_err(|why| {
+        let exit = match why.kind() {
+            io::ErrorKind::NotFound => Exit::NotFound,
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ExecutableFileBusy | io::ErrorKind::IsADirectory => {
+                Exit::NotExecutable
+            }
+            _ if why.raw_os_error() == Some(rustix::io::Errno::NOEXEC.raw_os_error()) => Exit::NotExecutable,
+            _ => Exit::Launcher,
+        };
+        let program = command.as_std().get_program().to_string_lossy().into_owned();
+        Failure::new(exit, why).context(format!("`{}` cannot be run", plain(&program)))
+    })
+}
+
+fn exit_of(status: ExitStatus) -> Exit {
+    let number = match (status.code(), status.signal()) {
+        (Some(code), _) => code,
+        (None, Some(signal)) => 128 + signal,
+        (None, None) => return Exit::Launcher,
+    };
+    u8::try_from(number).map_or(Exit::Launcher, Exit::Child)
+}
+
+/// Signals that end programs.
+struct Signals {
+    hang_up: unix::Signal,
+    interrupt: unix::Signal,
+    quit: unix::Signal,
+    terminate: unix::Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            hang_up: unix::signal(SignalKind::hangup())?,
+            interrupt: unix::signal(SignalKind::interrupt())?,
+            quit: unix::signal(SignalKind::quit())?,
+            terminate: unix::signal(SignalKind::terminate())?,
+        })
+    }
+
+    async fn next(&mut self) -> Signal {
+        tokio::select! {
+            _ = self.hang_up.recv() => Signal::HUP,
+            _ = self.interrupt.recv() => Signal::INT,
+            _ = self.quit.recv() => Signal::QUIT,
+            _ = self.terminate.recv() => Signal::TERM,
+        }
+    }
+}
+
+/// Passes a signal on, unless the terminal has sent it to the command already: a second interrupt makes Terraform give
+/// up its state.
+fn forward(child: &Child, signal: Signal) {
+    if signal != Signal::TERM && in_foreground() {
+        return;
+    }
+    let child = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+    if let Some(child) = child {
+        let _ended = kill_process(child, signal);
+    }
+}
+
+/// Tells whether the terminal sends its signals to our process group, which is the command's as well.
+fn in_foreground() -> bool {
+    let terminal = std::fs::File::open("/dev/tty");
+    terminal.is_ok_and(|terminal| tcgetpgrp(&terminal).is_ok_and(|group| group == getpgrp()))
+}
+
+/// botocore takes the old name of the session token before the new one.
+const STALE: [&str; 1] = ["AWS_SECURITY_TOKEN"];
+
+#[cfg(test)]
+mod tests;

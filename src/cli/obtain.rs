@@ -1,0 +1,94 @@
+//! One request of a workload: find evidence, find its key, prove possession, exchange.
+//!
+//! Never presents evidence without a proof: bare evidence would serve exactly one request.
+
+use super::{
+    answer::{Answer, Credential},
+    client::{Gateway, GatewayArguments, Presented},
+    environment::Environment,
+    evidence::{self, Evidence, EvidenceArguments, Holder},
+    exit::Exit,
+    failure::Failure,
+    output::Output,
+    proof_key::{self, KeyDirectory},
+};
+use crate::{attest::dpop, jose::SigningKey};
+
+/// Who asks whom.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct WorkloadArguments {
+    #[command(flatten)]
+    gateway: GatewayArguments,
+    #[command(flatten)]
+    evidence: EvidenceArguments,
+}
+
+/// What to ask for.
+#[derive(Clone, Copy, Debug)]
+pub enum Wanted<'a> {
+    /// The native credentials of these relying parties.
+    Credentials(&'a [String]),
+    /// The SVID for this relying party itself.
+    Svid(&'a str),
+}
+
+/// Obtains what is wanted.
+///
+/// # Errors
+/// Fails without a gateway, evidence or key, and where the gateway gives nothing at all.
+pub async fn obtain(
+    arguments: &WorkloadArguments,
+    wanted: Wanted<'_>,
+    environment: &Environment,
+    output: &mut Output<'_>,
+) -> Result<Answer, Failure> {
+    let gateway = Gateway::of(&arguments.gateway, environment)?;
+    let evidence = evidence::find(&arguments.evidence, environment).await?;
+    let key = key(&evidence, environment, output)?;
+    let now = environment.clock.now();
+    let prove = |url: String| {
+        let made = dpop::prove(&key, &url, &evidence.token, &*environment.random, now);
+        made.map(|proof| Presented {
+            evidence: &evidence.token,
+            proof,
+        })
+        .map_err(|failed| Failure::new(Exit::Failed, failed))
+    };
+    match wanted {
+        Wanted::Credentials(names) => gateway.exchange(&prove(gateway.exchange_url())?, names).await,
+        Wanted::Svid(name) => gateway.svid(&prove(gateway.token_url())?, name, now).await,
+    }
+}
+
+/// Evidence that was made for this process alone needs no file: nobody else can ever present it.
+fn key(evidence: &Evidence, environment: &Environment, output: &mut Output<'_>) -> Result<SigningKey, Failure> {
+    if evidence.holder == Holder::Process {
+        return Ok(proof_key::generate()?);
+    }
+    let directory = KeyDirectory::open(environment);
+    let refused = |failed: anyhow::Error| {
+        Failure::new(Exit::Failed, failed).hint("set CAMBIO_STATE_DIR to a directory of this user alone")
+    };
+    if let Some(directory) = directory.map_err(refused)? {
+        directory.remove_past_use(environment.clock.now());
+        return directory.key(&evidence.token, &*environment.random).map_err(refused);
+    }
+    output.note(
+        "note: CAMBIO_STATE_DIR, RUNNER_TEMP and XDG_RUNTIME_DIR name no directory, so the evidence's key is not kept: \
+         no other process can use this evidence again",
+    );
+    Ok(proof_key::generate()?)
+}
+
+/// Says what was given, without what is secret.
+pub fn tell(name: &str, credential: &Credential, answer: &Answer, output: &mut Output<'_>) {
+    let Credential { kind, expires, .. } = credential;
+    let until = expires.as_deref().unwrap_or("an unknown moment");
+    let whom = answer
+        .spiffe_id
+        .as_deref()
+        .map(|id| format!(" for {id}"))
+        .unwrap_or_default();
+    let id = answer.exchange_id.as_deref().unwrap_or("-");
+    output.note(format_args!("{name}: {kind}{whom} until {until}, exchange {id}"));
+}

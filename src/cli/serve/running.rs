@@ -1,0 +1,375 @@
+//! A running gateway: put together from settings, reloaded, and stopped in order.
+//!
+//! The metadata listener has a thread and a runtime of its own: nothing that happens to an exchange reaches it.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context as _, bail};
+use arc_swap::ArcSwap;
+use tokio::{sync::watch, task::JoinHandle};
+
+use super::{
+    super::environment::Environment,
+    sockets::{Sockets, bind_admin, serve_metadata},
+};
+use crate::{
+    audit::{
+        Draft, Group, Rollback, Trail, TrailOptions,
+        checkpoint::CheckpointSigner,
+        sinks::{self, file::FileSink, stdout::StreamSink},
+    },
+    authorize::lock::Locks,
+    config::{self, Diagnostic, Profile, Settings, assemble::Surroundings, audit::Sink},
+    exchange::{budget::Budget, held::HeldCredentials},
+    fetch::Fetch,
+    gateway::{
+        Gateway, Rules,
+        rate::{Rate, Rates},
+    },
+    http::{
+        listener::{Stop, serve_tls, serve_unix},
+        router,
+        routes::{admin, metadata},
+        source::TrustedProxies,
+        state::{ExchangeParts, ExchangeState},
+        tls::Certificate,
+    },
+    jose::Seal,
+    mint::{
+        KeyRing, Minter,
+        keys::{Key, store::StoreKeys},
+    },
+    store::{Store, sqlite::SqliteStore},
+    telemetry::Metrics,
+    trust::{Documents, Published},
+};
+
+/// What an operator decides at the start.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// What the gateway is started for.
+    pub profile: Profile,
+    /// Starts on an empty store although the issuer URL already publishes other keys.
+    pub accept_new_issuer_keys: bool,
+    /// Starts on a store that lies before the last checkpoint.
+    pub accept_rollback: bool,
+}
+
+/// A running gateway.
+pub struct Running {
+    gateway: Arc<Gateway>,
+    exchange: ExchangeState,
+    surroundings: Surroundings,
+    certificate: Arc<Certificate>,
+    certificate_files: (PathBuf, PathBuf),
+    policy_alarm: Arc<ArcSwap<Option<String>>>,
+    generation: AtomicU64,
+    stop: watch::Sender<bool>,
+    listeners: Vec<JoinHandle<()>>,
+    metadata: thread::JoinHandle<()>,
+    admin: PathBuf,
+}
+
+impl std::fmt::Debug for Running {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Running")
+            .field("gateway", &self.gateway)
+            .finish_non_exhaustive()
+    }
+}
+
+/// LIMITS.md: a shutdown drains for 20 s.
+const DRAIN: Duration = Duration::from_secs(20);
+
+impl Running {
+    /// Puts a gateway together and begins to serve.
+    ///
+    /// # Errors
+    /// Fails where anything it stands on does; nothing is served then.
+    pub async fn start(
+        settings: Settings,
+        sockets: Sockets,
+        environment: &Environment,
+        options: Options,
+    ) -> anyhow::Result<Self> {
+        let surroundings = Surroundings {
+            clock: Arc::clone(&environment.clock),
+            fetch: Arc::new(Fetch::system()),
+        };
+        let rules = rules(&settings, &surroundings, FIRST_GENERATION)?;
+        let certificate = Certificate::load(&settings.tls.certificate_file, &settings.tls.key_file)?;
+        refuse_development_certificate(&settings.tls.certificate_file, options.profile)?;
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(settings.store.url().expose()).await?);
+        mark_profile(&*store, options.profile).await?;
+        let keys = open_keys(&settings, &*store, environment, options).await?;
+        let published = publish(&settings, &keys)?;
+        let trail = start_trail(&settings, &store, environment, (&keys, options)).await?;
+        let clock = Arc::clone(&environment.clock);
+        let gateway = Arc::new(Gateway {
+            rules: ArcSwap::from_pointee(rules),
+            minter: Minter::new(settings.issuer.clone(), keys, Arc::clone(&environment.random)),
+            held: HeldCredentials::default(),
+            budget: Budget::new(settings.replicas),
+            workload_rates: Rates::new(rate(settings.limits.per_workload)),
+            locks: Locks::start(Arc::clone(&store), Arc::clone(&clock)).await?,
+            trail,
+            store,
+            clock,
+            random: Arc::clone(&environment.random),
+        });
+        Self::listen(settings, sockets, (gateway, surroundings), (certificate, published))
+    }
+
+    /// Begins to serve what was put together.
+    fn listen(
+        settings: Settings,
+        sockets: Sockets,
+        (gateway, surroundings): (Arc<Gateway>, Surroundings),
+        (certificate, published): (Arc<Certificate>, Published),
+    ) -> anyhow::Result<Self> {
+        let exchange = ExchangeState::new(ExchangeParts {
+            gateway: Arc::clone(&gateway),
+            exchange_url: settings.exchange_url.clone(),
+            proxies: TrustedProxies::new(settings.listen.trusted_proxies.clone()),
+            sources: Rates::new(rate(settings.limits.per_source)),
+            most_in_flight: settings.limits.in_flight.get() as usize,
+            metrics: Metrics::default(),
+        });
+        let (stop, stopped) = Stop::switch();
+        let policy_alarm = Arc::new(ArcSwap::from_pointee(None));
+        let tls = certificate.server_config()?;
+        let routes = metadata_routes(&settings, &published)?;
+        let metadata = serve_metadata(sockets.metadata, Arc::clone(&tls), routes, stopped.clone())?;
+        let listener = tokio::net::TcpListener::from_std(sockets.exchange)?;
+        let admin_listener = bind_admin(&settings.listen.admin)?;
+        let admin = admin::AdminState {
+            exchange: exchange.clone(),
+            policy_alarm: Arc::clone(&policy_alarm),
+        };
+        let routes = router::exchange(exchange.clone());
+        let listeners = vec![
+            tokio::spawn(serve_tls(listener, tls, routes, stopped.clone(), DRAIN)),
+            tokio::spawn(serve_unix(admin_listener, admin::routes(admin), stopped)),
+            tokio::spawn(forget_old_evidence(Arc::clone(&gateway))),
+        ];
+        Ok(Self {
+            gateway,
+            exchange,
+            surroundings,
+            certificate,
+            certificate_files: (settings.tls.certificate_file, settings.tls.key_file),
+            policy_alarm,
+            generation: AtomicU64::new(FIRST_GENERATION),
+            stop,
+            listeners,
+            metadata,
+            admin: settings.listen.admin,
+        })
+    }
+
+    /// Returns the gateway.
+    pub fn gateway(&self) -> &Arc<Gateway> {
+        &self.gateway
+    }
+
+    /// Takes over what `loaded` says of policy, attestors and relying parties; a bad file changes nothing and raises the
+    /// alarm.
+    pub async fn reload(&self, loaded: Result<Settings, Vec<Diagnostic>>) {
+        let generation = self.generation.load(Ordering::Acquire) + 1;
+        let compiled = loaded
+            .map_err(|diagnostics| anyhow::anyhow!(config::render::text(&diagnostics)))
+            .and_then(|settings| rules(&settings, &self.surroundings, generation));
+        let renewed = self
+            .certificate
+            .reload(&self.certificate_files.0, &self.certificate_files.1);
+        if let Err(refused) = renewed {
+            tracing::error!(error = %refused, "the certificate was not renewed, the old one is kept");
+        }
+        let detail = match compiled {
+            Ok(rules) => {
+                self.gateway.rules.store(Arc::new(rules));
+                self.generation.store(generation, Ordering::Release);
+                self.policy_alarm.store(Arc::new(None));
+                format!("configuration reloaded, policy generation {generation}")
+            }
+            Err(refused) => {
+                tracing::error!("the configuration was not reloaded, the last good one is kept: {refused}");
+                self.policy_alarm
+                    .store(Arc::new(Some("the last reload was refused, see the log".to_owned())));
+                "a reload was refused, the last good configuration is kept".to_owned()
+            }
+        };
+        let group = Group {
+            ledger: None,
+            entries: vec![Draft::change(&detail)],
+        };
+        if let Err(failed) = self.gateway.trail.record(group).await {
+            tracing::error!(error = %failed, "the reload could not be recorded");
+        }
+    }
+
+    /// Stops taking requests, lets those in flight end, and closes the trail.
+    pub async fn stop(self) {
+        self.stop.send_replace(true);
+        if !self.exchange.drained(DRAIN).await {
+            tracing::warn!("requests were still in flight when the drain time ended");
+        }
+        self.gateway.trail.close().await;
+        self.gateway.store.close().await;
+        for listener in self.listeners {
+            listener.abort();
+        }
+        let _unix_socket = std::fs::remove_file(&self.admin);
+        if self.metadata.join().is_err() {
+            tracing::error!("the metadata listener ended with a panic");
+        }
+    }
+}
+
+const FIRST_GENERATION: u64 = 1;
+
+fn rules(settings: &Settings, surroundings: &Surroundings, generation: u64) -> anyhow::Result<Rules> {
+    let diagnosed = |diagnostics: Vec<Diagnostic>| anyhow::anyhow!(config::render::text(&diagnostics));
+    let assembly = settings.assemble(surroundings).map_err(diagnosed)?;
+    let compiled = settings.compile(&assembly, generation).map_err(diagnosed)?;
+    let relying_parties = assembly
+        .relying_parties
+        .into_iter()
+        .map(|party| (party.name().clone(), party))
+        .collect();
+    Ok(Rules {
+        attestors: assembly.attestors,
+        registry: compiled.registry,
+        policy: compiled.policy,
+        relying_parties,
+    })
+}
+
+fn rate(rate: config::limits::Rate) -> Rate {
+    Rate {
+        per_second: rate.per_second,
+        burst: rate.burst,
+    }
+}
+
+/// The name that a development world writes into its certificates' issuer.
+const DEVELOPMENT_CA: &[u8] = b"Cambio development CA, do not trust";
+
+fn refuse_development_certificate(path: &Path, profile: Profile) -> anyhow::Result<()> {
+    use rustls::pki_types::{CertificateDer, pem::PemObject};
+    let certificate = CertificateDer::from_pem_file(path).context("the certificate cannot be read")?;
+    let development = certificate
+        .windows(DEVELOPMENT_CA.len())
+        .any(|window| window == DEVELOPMENT_CA);
+    if development && profile == Profile::Production {
+        bail!(
+            "`{}` was made by `cambio dev` and is for development only",
+            path.display()
+        );
+    }
+    Ok(())
+}
+
+/// A store belongs to development or to production for ever.
+async fn mark_profile(store: &dyn Store, profile: Profile) -> anyhow::Result<()> {
+    let profile = match profile {
+        Profile::Development => "development",
+        Profile::Production => "production",
+    };
+    match store.fact("profile").await? {
+        None => store.set_fact("profile", profile).await?,
+        Some(found) if found == profile => {}
+        Some(found) => bail!("the store was made for {found}, this is {profile}"),
+    }
+    Ok(())
+}
+
+async fn open_keys(
+    settings: &Settings,
+    store: &dyn Store,
+    environment: &Environment,
+    options: Options,
+) -> anyhow::Result<KeyRing> {
+    let fresh = store.authorities().await?.rows.is_empty();
+    if fresh && options.profile == Profile::Production && !options.accept_new_issuer_keys {
+        super::published::refuse_other_keys(&settings.issuer).await?;
+    }
+    let source = StoreKeys::new(Seal::new(settings.keys.kek.expose())?, Arc::clone(&environment.random));
+    Ok(KeyRing::open(store, &source, environment.clock.now()).await?)
+}
+
+fn publish(settings: &Settings, keys: &KeyRing) -> anyhow::Result<Published> {
+    let set = keys.load();
+    let documents = Documents::new(
+        &settings.issuer,
+        &settings.exchange_url,
+        &set.published(),
+        set.generation(),
+    )?;
+    Ok(Published::new(documents))
+}
+
+async fn start_trail(
+    settings: &Settings,
+    store: &Arc<dyn Store>,
+    environment: &Environment,
+    (keys, options): (&KeyRing, Options),
+) -> anyhow::Result<Trail> {
+    let sinks = settings.sinks.iter().map(|sink| match sink {
+        Sink::File { path } => {
+            let sink =
+                FileSink::open("file", path).with_context(|| format!("`{}` cannot be opened", path.display()))?;
+            Ok(Arc::new(sink) as Arc<dyn sinks::Sink>)
+        }
+        Sink::Stdout => Ok(Arc::new(StreamSink::new("stdout", Box::new(std::io::stdout()))) as Arc<dyn sinks::Sink>),
+    });
+    let options = TrailOptions {
+        signer: Some(Arc::new(AuditKey(keys.clone()))),
+        sinks: sinks.collect::<anyhow::Result<_>>()?,
+        known_heads: Vec::new(),
+        rollback: if options.accept_rollback {
+            Rollback::Accept
+        } else {
+            Rollback::Refuse
+        },
+        ..TrailOptions::default()
+    };
+    let clock = Arc::clone(&environment.clock);
+    let (trail, _task) = Trail::start(Arc::clone(store), clock, &*environment.random, options).await?;
+    Ok(trail)
+}
+
+/// The authority that signs checkpoints.
+#[derive(Debug)]
+struct AuditKey(KeyRing);
+
+impl CheckpointSigner for AuditKey {
+    fn key(&self) -> Option<Arc<dyn Key>> {
+        self.0.audit_key()
+    }
+}
+
+fn metadata_routes(settings: &Settings, published: &Published) -> anyhow::Result<axum::Router> {
+    let url = url::Url::parse(&settings.issuer).context("the issuer is no URL")?;
+    let host = url.host_str().context("the issuer has no host")?;
+    Ok(metadata::routes(published, host, url.path().trim_end_matches('/')))
+}
+
+/// Removes ledger rows whose memory has ended, once a minute.
+async fn forget_old_evidence(gateway: Arc<Gateway>) {
+    let mut tick = tokio::time::interval(Duration::from_mins(1));
+    loop {
+        tick.tick().await;
+        if let Err(failed) = gateway.store.forget(gateway.clock.now()).await {
+            tracing::warn!(error = %failed, "old ledger rows were not removed");
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! The book: Markdown pages, compiled into the documentation.
+//!
+//! Never holds a page that is not in the book's folder or a plugin's; a test walks both.
+
+use crate::{attest, exchange};
+
+/// Makes one documented module of each page.
+macro_rules! pages {
+    ($($name:ident = $file:literal;)*) => {
+        $(
+            #[doc = include_str!($file)]
+            pub mod $name {}
+        )*
+    };
+}
+
+pages! {
+    index = "index.md";
+    architecture = "architecture.md";
+    audit = "audit.md";
+    cli = "cli.md";
+    configuration = "configuration.md";
+    conformance = "conformance.md";
+    dev = "dev.md";
+    http = "http.md";
+    operations = "operations.md";
+    security = "security.md";
+    attestor_oidc = "../attest/oidc/manual.md";
+    relying_party_aws_sts = "../exchange/aws_sts/manual.md";
+    relying_party_azure_entra = "../exchange/azure_entra/manual.md";
+    relying_party_gcp_sts = "../exchange/gcp_sts/manual.md";
+    relying_party_svid = "../exchange/svid/manual.md";
+}
+
+/// A page for each code that a caller can get, and one for those of the configuration.
+pub mod errors {
+    pages! {
+        attest_attribute_invalid = "errors/attest.attribute_invalid.md";
+        attest_audience_mismatch = "errors/attest.audience_mismatch.md";
+        attest_claim_invalid = "errors/attest.claim_invalid.md";
+        attest_dpop_invalid = "errors/attest.dpop_invalid.md";
+        attest_dpop_reused = "errors/attest.dpop_reused.md";
+        attest_event_forbidden = "errors/attest.event_forbidden.md";
+        attest_evidence_expired = "errors/attest.evidence_expired.md";
+        attest_evidence_malformed = "errors/attest.evidence_malformed.md";
+        attest_evidence_not_yet_valid = "errors/attest.evidence_not_yet_valid.md";
+        attest_evidence_oversized = "errors/attest.evidence_oversized.md";
+        attest_evidence_replayed = "errors/attest.evidence_replayed.md";
+        attest_evidence_stolen = "errors/attest.evidence_stolen.md";
+        attest_evidence_too_old = "errors/attest.evidence_too_old.md";
+        attest_evidence_unverifiable = "errors/attest.evidence_unverifiable.md";
+        attest_idempotency_key_weak = "errors/attest.idempotency_key_weak.md";
+        attest_kind_unknown = "errors/attest.kind_unknown.md";
+        attest_owner_not_allowed = "errors/attest.owner_not_allowed.md";
+        attest_resume_unknown = "errors/attest.resume_unknown.md";
+        attest_session_over = "errors/attest.session_over.md";
+        authorize_condition_failed = "errors/authorize.condition_failed.md";
+        authorize_forbidden = "errors/authorize.forbidden.md";
+        authorize_lifetime_below_minimum = "errors/authorize.lifetime_below_minimum.md";
+        authorize_locked = "errors/authorize.locked.md";
+        authorize_locks_stale = "errors/authorize.locks_stale.md";
+        authorize_no_grant = "errors/authorize.no_grant.md";
+        authorize_policy_error = "errors/authorize.policy_error.md";
+        authorize_relying_party_unknown = "errors/authorize.relying_party_unknown.md";
+        authorize_subject_refused = "errors/authorize.subject_refused.md";
+        authorize_svid_not_released = "errors/authorize.svid_not_released.md";
+        clock_untrusted = "errors/clock.untrusted.md";
+        config = "errors/config.md";
+        exchange_budget_spent = "errors/exchange.budget_spent.md";
+        exchange_cloud_refused = "errors/exchange.cloud_refused.md";
+        exchange_cloud_throttled = "errors/exchange.cloud_throttled.md";
+        exchange_cloud_unavailable = "errors/exchange.cloud_unavailable.md";
+        exchange_preflight_refused = "errors/exchange.preflight_refused.md";
+        exchange_upstream_garbage = "errors/exchange.upstream_garbage.md";
+        exchange_upstream_oversized = "errors/exchange.upstream_oversized.md";
+        identify_no_entry = "errors/identify.no_entry.md";
+        identify_template_refused = "errors/identify.template_refused.md";
+        issuer_unavailable = "errors/issuer.unavailable.md";
+        key_unavailable = "errors/key.unavailable.md";
+        mint_claim_reserved = "errors/mint.claim_reserved.md";
+        mint_lint_failed = "errors/mint.lint_failed.md";
+        mint_randomness_unavailable = "errors/mint.randomness_unavailable.md";
+        request_actor_unsupported = "errors/request.actor_unsupported.md";
+        request_body_invalid = "errors/request.body_invalid.md";
+        request_body_too_large = "errors/request.body_too_large.md";
+        request_body_too_slow = "errors/request.body_too_slow.md";
+        request_grant_type_unsupported = "errors/request.grant_type_unsupported.md";
+        request_header_invalid = "errors/request.header_invalid.md";
+        request_method_not_allowed = "errors/request.method_not_allowed.md";
+        request_overloaded = "errors/request.overloaded.md";
+        request_parameter_invalid = "errors/request.parameter_invalid.md";
+        request_rate_limited = "errors/request.rate_limited.md";
+        request_resource_unsupported = "errors/request.resource_unsupported.md";
+        request_route_unknown = "errors/request.route_unknown.md";
+        request_scope_invalid = "errors/request.scope_invalid.md";
+        request_timed_out = "errors/request.timed_out.md";
+        store_rolled_back = "errors/store.rolled_back.md";
+        store_unavailable = "errors/store.unavailable.md";
+    }
+}
+
+/// Returns the page of every plugin that is compiled in, under its kind.
+pub fn plugins() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let attestors = attest::BUILTINS.iter().map(|plugin| (plugin.kind, plugin.manual));
+    let relying_parties = exchange::BUILTINS.iter().map(|plugin| (plugin.kind, plugin.manual));
+    attestors.chain(relying_parties)
+}

@@ -1,0 +1,147 @@
+//! A simulated CI system's token issuer.
+//!
+//! `POST /token` signs whatever claims it is given: it stands for a CI system that says what its jobs are, truthfully or not.
+
+use std::{sync::Arc, time::Duration};
+
+use aws_lc_rs::{
+    encoding::AsDer as _,
+    rsa::{KeyPair, KeySize},
+    signature::KeyPair as _,
+};
+use axum::{
+    Json, Router,
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use serde_json::{Map, Value, json};
+
+use crate::{
+    clock::{Clock, unix_seconds},
+    secret::{Random, hex},
+};
+
+/// The issuer.
+pub struct CiIssuer {
+    issuer: String,
+    audience: String,
+    signer: EncodingKey,
+    jwks: Value,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+}
+
+impl std::fmt::Debug for CiIssuer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CiIssuer")
+            .field("issuer", &self.issuer)
+            .finish_non_exhaustive()
+    }
+}
+
+impl CiIssuer {
+    /// Makes an issuer with one fresh RSA key, whose tokens are for `audience` unless their claims say otherwise.
+    ///
+    /// # Errors
+    /// Fails where no key can be made.
+    pub fn new(
+        issuer: String,
+        audience: String,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+    ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        let key = KeyPair::generate(KeySize::Rsa2048)?;
+        let public = key.public_key();
+        let encoded = |number: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(number);
+        let modulus = public.modulus();
+        let jwks = json!({ "keys": [{
+            "kty": "RSA", "use": "sig", "alg": "RS256", "kid": KEY_ID,
+            "n": encoded(modulus.big_endian_without_leading_zero()),
+            "e": encoded(public.exponent().big_endian_without_leading_zero()),
+        }] });
+        let pkcs8: aws_lc_rs::encoding::Pkcs8V1Der<'_> = key.as_der()?;
+        let pem = pem("PRIVATE KEY", pkcs8.as_ref());
+        let signer = EncodingKey::from_rsa_pem(pem.as_bytes())?;
+        Ok(Self {
+            issuer,
+            audience,
+            signer,
+            jwks,
+            clock,
+            random,
+        })
+    }
+
+    /// Signs `claims`; adds `iss`, `iat`, `nbf`, `exp`, `jti` and `aud` where they are missing.
+    ///
+    /// # Errors
+    /// Fails where no id can be drawn or the claims cannot be signed.
+    pub fn token(&self, mut claims: Map<String, Value>) -> Result<String, Box<dyn std::error::Error + Send + Sync>> {
+        let now = unix_seconds(self.clock.now());
+        let mut id = [0; 16];
+        self.random.fill(&mut id)?;
+        for (claim, value) in [
+            ("iss", json!(self.issuer)),
+            ("aud", json!(self.audience)),
+            ("iat", json!(now)),
+            ("nbf", json!(now)),
+            ("exp", json!(now + LIFE.as_secs())),
+            ("jti", json!(hex(&id))),
+        ] {
+            claims.entry(claim).or_insert(value);
+        }
+        let mut header = Header::new(Algorithm::RS256);
+        header.kid = Some(KEY_ID.to_owned());
+        Ok(jsonwebtoken::encode(&header, &claims, &self.signer)?)
+    }
+
+    /// Returns the issuer's routes.
+    pub fn router(self: Arc<Self>) -> Router {
+        Router::new()
+            .route("/.well-known/openid-configuration", get(discovery))
+            .route("/.well-known/jwks", get(jwks))
+            .route("/token", post(token))
+            .with_state(self)
+    }
+}
+
+const KEY_ID: &str = "development-ci";
+/// GitHub's tokens live about five minutes.
+const LIFE: Duration = Duration::from_mins(5);
+
+/// As GitHub's: no `authorization_endpoint`.
+async fn discovery(State(issuer): State<Arc<CiIssuer>>) -> Json<Value> {
+    Json(json!({
+        "issuer": issuer.issuer,
+        "jwks_uri": format!("{}/.well-known/jwks", issuer.issuer),
+        "response_types_supported": ["id_token"],
+        "subject_types_supported": ["public", "pairwise"],
+        "id_token_signing_alg_values_supported": ["RS256"],
+        "scopes_supported": ["openid"],
+    }))
+}
+
+async fn jwks(State(issuer): State<Arc<CiIssuer>>) -> Json<Value> {
+    Json(issuer.jwks.clone())
+}
+
+async fn token(State(issuer): State<Arc<CiIssuer>>, Json(claims): Json<Map<String, Value>>) -> Response {
+    match issuer.token(claims) {
+        Ok(token) => Json(json!({ "token": token })).into_response(),
+        Err(failed) => (StatusCode::INTERNAL_SERVER_ERROR, failed.to_string()).into_response(),
+    }
+}
+
+fn pem(label: &str, der: &[u8]) -> String {
+    let body = base64::prelude::BASE64_STANDARD.encode(der);
+    let lines: Vec<&str> = body
+        .as_bytes()
+        .chunks(64)
+        .filter_map(|line| std::str::from_utf8(line).ok())
+        .collect();
+    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
+}

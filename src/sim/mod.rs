@@ -1,0 +1,150 @@
+//! What every simulated cloud needs: how it gets an issuer's keys, and what tests may make it do.
+//!
+//! A simulator never uses `jose` or a plugin's `request` and `response`: a wrong rule must not confirm itself.
+
+pub mod ca;
+pub mod ci_issuer;
+pub mod documents;
+pub mod server;
+pub mod world;
+
+use std::{
+    any::Any,
+    collections::VecDeque,
+    fmt,
+    future::Future,
+    path::PathBuf,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use crate::{clock::Clock, secret::Random};
+
+/// Fetches an issuer's published documents over TLS, as a cloud does.
+pub trait IssuerDocuments: Send + Sync + fmt::Debug {
+    /// Fetches `<issuer>/.well-known/openid-configuration` and the JWKS that it names.
+    ///
+    /// # Errors
+    /// Says what a cloud would find wrong: unreachable, slow (5 s), not 200, not JSON, other issuer.
+    fn fetch<'a>(
+        &'a self,
+        issuer: &'a str,
+    ) -> Pin<Box<dyn Future<Output = Result<Documents, Unavailable>> + Send + 'a>>;
+}
+
+/// Discovery document and key set of one issuer, as fetched.
+#[derive(Clone, Debug)]
+pub struct Documents {
+    /// The discovery document.
+    pub discovery: serde_json::Value,
+    /// The JWK Set.
+    pub jwks: serde_json::Value,
+}
+
+/// The issuer's documents could not be had.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("the documents of `{issuer}` could not be fetched: {reason}")]
+pub struct Unavailable {
+    /// The issuer asked for.
+    pub issuer: String,
+    /// What went wrong.
+    pub reason: String,
+}
+
+/// What a test makes a simulator do with its next request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mutation {
+    /// Waits before it answers.
+    Delay(Duration),
+    /// Answers 200 with a body that is not what the protocol says.
+    Garbage,
+    /// Answers with more bytes than any client should read.
+    Oversized,
+    /// Answers 500 in the cloud's own error shape.
+    ServerError,
+    /// Answers with the cloud's own throttling error.
+    Throttle,
+}
+
+/// The mutations that wait for a simulator's next requests, oldest first.
+#[derive(Debug, Default)]
+pub struct Mutations(Mutex<VecDeque<Mutation>>);
+
+impl Mutations {
+    /// Makes one coming request meet `mutation`.
+    pub fn push(&self, mutation: Mutation) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push_back(mutation);
+    }
+
+    /// Takes the oldest mutation.
+    pub fn take(&self) -> Option<Mutation> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+    }
+}
+
+/// What a plugin's simulator is started on.
+#[derive(Clone, Debug)]
+pub struct Ground {
+    /// Fetches our issuer's documents as a cloud does.
+    pub documents: Arc<dyn IssuerDocuments>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Gives randomness.
+    pub random: Arc<dyn Random>,
+    /// Our issuer URL, which the simulated cloud is told to trust.
+    pub issuer: String,
+    /// The SPIFFE ID of the one workload that the simulated cloud is told to admit.
+    pub subject: String,
+    /// Opens TLS servers on loopback under the throw-away CA.
+    pub listen: Arc<dyn Listen>,
+    /// Where the throw-away CA's certificate lies, as PEM.
+    pub ca_file: PathBuf,
+}
+
+/// Opens TLS servers on loopback.
+pub trait Listen: Send + Sync + fmt::Debug {
+    /// Binds a free loopback port and returns its URL (no trailing slash) at once; requests wait until `serve` is called.
+    ///
+    /// # Errors
+    /// Fails where no port can be bound.
+    fn bind(&self) -> Result<Bound, std::io::Error>;
+}
+
+/// A bound server that waits for its routes.
+pub struct Bound {
+    /// The server's URL, `https://127.0.0.1:<port>`-like, without a trailing slash.
+    pub url: String,
+    /// Starts to serve; the server ends with the world.
+    pub serve: Box<dyn FnOnce(axum::Router) + Send>,
+}
+
+impl fmt::Debug for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bound").field("url", &self.url).finish_non_exhaustive()
+    }
+}
+
+/// A seeded simulator: what the gateway is configured with, and what the ready file says.
+#[derive(Debug)]
+pub struct Seeded {
+    /// The `[[relying_party]]` table without `name`, for example kind, endpoint and role.
+    pub relying_party: toml::Table,
+    /// The name the development configuration gives it, for example `aws-dev`.
+    pub name: &'static str,
+    /// The section of the ready file, for example `aws`.
+    pub section: &'static str,
+    /// The content of that section.
+    pub ready: serde_json::Value,
+    /// Commands that a user may try next.
+    pub try_next: Vec<String>,
+    /// The simulator itself, for tests to downcast.
+    pub simulator: Arc<dyn Any + Send + Sync>,
+}
+
+/// Starts and seeds a plugin's simulator.
+pub type Seed =
+    fn(Ground) -> Pin<Box<dyn Future<Output = Result<Seeded, Box<dyn std::error::Error + Send + Sync>>> + Send>>;

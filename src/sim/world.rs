@@ -1,0 +1,188 @@
+//! A whole development world: a CI system's issuer and every simulated cloud, on loopback under one throw-away CA.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use serde_json::{Map, Value};
+
+use super::{Ground, Listen, Seeded, ca, ci_issuer::CiIssuer, documents::OverTls, server::Loopback};
+use crate::{
+    clock::Clock,
+    exchange,
+    http::{listener::Stop, tls::Certificate},
+    secret::Random,
+};
+
+/// What may go wrong while a world is made.
+pub type WorldError = Box<dyn std::error::Error + Send + Sync>;
+
+/// What a world is made of.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Where its files go.
+    pub directory: PathBuf,
+    /// The gateway's issuer URL, which the clouds are told to trust.
+    pub issuer: String,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Gives randomness.
+    pub random: Arc<dyn Random>,
+    /// Ends every server.
+    pub stop: Stop,
+}
+
+/// A running world.
+#[derive(Debug)]
+pub struct World {
+    /// The throw-away CA and the servers' certificate.
+    pub files: ca::Files,
+    /// The servers' certificate, loaded.
+    pub certificate: Arc<Certificate>,
+    /// The CI issuer's URL.
+    pub ci_url: String,
+    /// The CI issuer.
+    pub ci: Arc<CiIssuer>,
+    /// The simulated clouds, in the order of the built-in kinds.
+    pub clouds: Vec<Seeded>,
+}
+
+/// The development trust domain; `.test` never resolves (RFC 2606).
+pub const TRUST_DOMAIN: &str = "dev.cambio.test";
+
+/// The path of the one workload that the development policy names.
+pub const WORKLOAD_PATH: &str = "/ci/acme/shop/deploy";
+
+impl World {
+    /// Starts the CI issuer and every simulated cloud, told to admit one workload.
+    ///
+    /// # Errors
+    /// Fails where a key, a file or a port cannot be had, or a simulator refuses its own seed.
+    pub async fn start(plan: Plan) -> Result<Self, WorldError> {
+        let files = ca::create(&plan.directory, plan.clock.now())?;
+        let certificate = Certificate::load(&files.certificate, &files.key)?;
+        let listen: Arc<dyn Listen> = Arc::new(Loopback::new(certificate.server_config()?, plan.stop));
+        let bound = listen.bind()?;
+        let ci_url = bound.url;
+        let (clock, random) = (Arc::clone(&plan.clock), Arc::clone(&plan.random));
+        let ci = Arc::new(CiIssuer::new(ci_url.clone(), plan.issuer.clone(), clock, random)?);
+        (bound.serve)(Arc::clone(&ci).router());
+        let ground = Ground {
+            documents: Arc::new(OverTls::new(&files.ca)?),
+            clock: plan.clock,
+            random: plan.random,
+            issuer: plan.issuer,
+            subject: format!("spiffe://{TRUST_DOMAIN}{WORKLOAD_PATH}"),
+            listen,
+            ca_file: files.ca.clone(),
+        };
+        let mut clouds = Vec::new();
+        for seed in exchange::BUILTINS.iter().filter_map(|builtin| builtin.sim) {
+            clouds.push(seed(ground.clone()).await?);
+        }
+        Ok(Self {
+            files,
+            certificate,
+            ci_url,
+            ci,
+            clouds,
+        })
+    }
+
+    /// Returns the simulator of a section of the ready file, for example `aws`.
+    pub fn simulator<T: Send + Sync + 'static>(&self, section: &str) -> Option<Arc<T>> {
+        let cloud = self.clouds.iter().find(|cloud| cloud.section == section)?;
+        Arc::clone(&cloud.simulator).downcast().ok()
+    }
+}
+
+/// Returns the claims of the job that the development policy admits.
+pub fn example_job() -> Map<String, Value> {
+    let mut claims = crate::attest::oidc::fixture::github_job().claims().clone();
+    claims.retain(|name, _| !["aud", "exp", "iat", "iss", "jti", "nbf"].contains(&name.as_str()));
+    claims
+}
+
+/// Returns the configuration of a development gateway in this world.
+///
+/// # Errors
+/// Fails where a value cannot be written as TOML.
+pub fn configuration(world: &World, gateway: &GatewayPlace<'_>) -> Result<String, toml::ser::Error> {
+    let mut parties = String::new();
+    for cloud in &world.clouds {
+        let mut table = cloud.relying_party.clone();
+        table.insert("name".to_owned(), cloud.name.into());
+        parties.extend(["[[relying_party]]\n", &toml::to_string(&table)?, "\n"]);
+    }
+    Ok([
+        gateway_tables(world, gateway),
+        workload_tables(world),
+        parties,
+        grant_table(world),
+    ]
+    .concat())
+}
+
+fn gateway_tables(world: &World, gateway: &GatewayPlace<'_>) -> String {
+    format!(
+        "# Written by `cambio dev`; for development only.\n\
+         trust_domain = \"{TRUST_DOMAIN}\"\nissuer = \"{}\"\nexchange_url = \"{}\"\n\n\
+         [listen]\nmetadata = \"{}\"\nexchange = \"{}\"\nadmin = \"unix:{}\"\n\n\
+         [tls]\ncertificate_file = \"{}\"\nkey_file = \"{}\"\n\n\
+         [store]\nurl = \"sqlite://{}\"\n\n[keys]\nkek_file = \"{}\"\n\n\
+         [[sink]]\nkind = \"file\"\npath = \"{}\"\n\n",
+        gateway.issuer,
+        gateway.exchange_url,
+        gateway.issuer.trim_start_matches("https://"),
+        gateway.exchange_url.trim_start_matches("https://"),
+        gateway.admin.display(),
+        world.files.certificate.display(),
+        world.files.key.display(),
+        gateway.store.display(),
+        gateway.kek.display(),
+        gateway.audit.display(),
+    )
+}
+
+fn workload_tables(world: &World) -> String {
+    let job = example_job();
+    let claim = |name: &str| job.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    format!(
+        "[[attestor]]\nname = \"github\"\nkind = \"oidc\"\npreset = \"github_actions\"\nissuer = \"{}\"\n\
+         owners = [{{ name = \"{}\", id = \"{}\" }}]\nca_file = \"{}\"\nallow_addresses = [\"127.0.0.0/8\"]\n\n\
+         [[entry]]\nname = \"shop-deploy\"\nattestor = \"github\"\n\
+         match = {{ \"ci.repo_id\" = \"{}\", \"ci.ref\" = \"{}\" }}\nspiffe_id = \"{WORKLOAD_PATH}\"\n\n",
+        world.ci_url,
+        claim("repository_owner"),
+        claim("repository_owner_id"),
+        world.files.ca.display(),
+        claim("repository_id"),
+        claim("ref"),
+    )
+}
+
+fn grant_table(world: &World) -> String {
+    let names: Vec<&str> = world.clouds.iter().map(|cloud| cloud.name).collect();
+    format!(
+        "[[grant]]\nname = \"shop-to-the-clouds\"\nentries = [\"shop-deploy\"]\nrelying_parties = {names:?}\n\
+         ttl = \"20m\"\naccept_lifetime = true\nrelease = [\"svid\"]\n"
+    )
+}
+
+/// Where a development gateway lives.
+#[derive(Clone, Copy, Debug)]
+pub struct GatewayPlace<'a> {
+    /// The issuer URL, which is the metadata listener's.
+    pub issuer: &'a str,
+    /// The exchange listener's URL.
+    pub exchange_url: &'a str,
+    /// The admin socket.
+    pub admin: &'a Path,
+    /// The store's file.
+    pub store: &'a Path,
+    /// The key-encryption key's file.
+    pub kek: &'a Path,
+    /// The audit sink's file.
+    pub audit: &'a Path,
+}
