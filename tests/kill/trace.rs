@@ -23,7 +23,9 @@ pub(crate) async fn run(ground: &Ground, binary: &Path) -> Option<Result<usize, 
     let (server, _took) = ground.start_behind(&before, binary, false);
     let mut connection = ground.client().connect().await.expect("a connection");
     // The TLS session tickets go out with the first answer, which rests on no entry.
-    let first = connection.ask(b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+    let first = connection
+        .ask(b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .await;
     assert_eq!(first.expect("an answer").status, 200);
     let padding = format!("X-Padding: {}\r\n", "x".repeat(REQUEST_BYTES + 1_000));
     for _ in 0..REQUESTS {
