@@ -10,11 +10,12 @@ use std::{
 };
 
 use super::{
-    Authorities, AuthorityRow, BoxFuture, Commit, Committed, Compose, LedgerRow, LedgerUse, LedgerVerdict, LockRow,
-    Store, StoreError, TrailFilter, TrailRow,
+    Authorities, AuthorityRow, BoxFuture, Changes, Commit, Committed, Compose, Lease, LedgerRow, LedgerUse,
+    LedgerVerdict, LockRow, RevocationRow, Revocations, Store, StoreError, TrailFilter, TrailRow,
+    changes::Notices,
     ledger::{MAX_ROWS, NewRow, judge},
 };
-use crate::secret::Digest;
+use crate::{clock::unix_seconds, secret::Digest};
 
 /// A store in memory with faults to inject.
 pub struct ForgetfulStore {
@@ -42,6 +43,7 @@ pub enum Fault {
 #[derive(Default)]
 struct World {
     durable: Mutex<Durable>,
+    notices: Notices,
 }
 
 #[derive(Default)]
@@ -52,6 +54,7 @@ struct Durable {
     trail: Vec<TrailRow>,
     locks: BTreeMap<String, LockRow>,
     authorities: Authorities,
+    revocations: Revocations,
     facts: BTreeMap<String, String>,
 }
 
@@ -251,6 +254,23 @@ impl Durable {
 }
 
 impl Store for ForgetfulStore {
+    fn begin_chain<'a>(&'a self, _writer: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.read(|_durable| ())
+    }
+
+    fn lost_intents<'a>(&'a self, writer: &'a str, limit: u32) -> BoxFuture<'a, Result<Vec<TrailRow>, StoreError>> {
+        let filter = TrailFilter {
+            open: true,
+            limit,
+            ..TrailFilter::default()
+        };
+        self.read(|durable| {
+            let mut rows = durable.select(&filter);
+            rows.retain(|row| row.writer != writer);
+            rows
+        })
+    }
+
     fn commit<'a>(
         &'a self,
         uses: &'a [LedgerUse],
@@ -283,11 +303,15 @@ impl Store for ForgetfulStore {
     fn add_lock(&self, lock: LockRow) -> BoxFuture<'_, Result<(), StoreError>> {
         self.read(|durable| {
             durable.locks.insert(lock.id.clone(), lock);
+            self.world.notices.locks();
         })
     }
 
     fn remove_lock<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<bool, StoreError>> {
-        self.read(|durable| durable.locks.remove(id).is_some())
+        self.read(|durable| {
+            self.world.notices.locks();
+            durable.locks.remove(id).is_some()
+        })
     }
 
     fn authorities(&self) -> BoxFuture<'_, Result<Authorities, StoreError>> {
@@ -304,8 +328,46 @@ impl Store for ForgetfulStore {
             if current {
                 durable.authorities.generation += 1;
                 durable.authorities.rows = rows.to_vec();
+                self.world.notices.authorities();
             }
             current
+        })
+    }
+
+    fn lease<'a>(
+        &'a self,
+        _name: &'a str,
+        _holder: &'a str,
+        _hold: Duration,
+    ) -> BoxFuture<'a, Result<Option<Lease>, StoreError>> {
+        self.read(|_durable| Some(Lease { fence: 1 }))
+    }
+
+    fn changes(&self) -> Changes {
+        self.world.notices.subscribe()
+    }
+
+    fn revocations(&self) -> BoxFuture<'_, Result<Revocations, StoreError>> {
+        self.read(|durable| durable.revocations.clone())
+    }
+
+    fn revoke<'a>(&'a self, rows: &'a [RevocationRow], now: SystemTime) -> BoxFuture<'a, Result<bool, StoreError>> {
+        self.read(|durable| {
+            let mut next = durable.revocations.rows.clone();
+            next.retain(|row| row.forget_seconds > unix_seconds(now));
+            for row in rows {
+                if next.iter().all(|one| one.serial != row.serial) {
+                    next.push(row.clone());
+                }
+            }
+            next.sort_by(|one, other| one.serial.cmp(&other.serial));
+            let fits = next.len() <= RevocationRow::MAX_ROWS;
+            if fits {
+                durable.revocations.generation += 1;
+                durable.revocations.rows = next;
+                self.world.notices.revocations();
+            }
+            fits
         })
     }
 

@@ -3,9 +3,11 @@
 //! Nothing signed leaves the process before an entry about it is durable: [`Unrecorded`] and [`Unreleased`] give their
 //! content only to a [`Committed`] that lists its digest, and only a store makes a `Committed`.
 
+mod changes;
 #[cfg(any(test, feature = "dev"))]
 pub mod forgetful;
 mod ledger;
+pub mod postgres;
 mod release;
 mod rows;
 pub mod sqlite;
@@ -13,11 +15,17 @@ pub mod sqlite;
 #[cfg(test)]
 mod suite;
 
+pub use changes::Changes;
 pub use ledger::{Binding, LedgerRow, LedgerUse, LedgerVerdict, UseRule};
 pub use release::{Committed, NotCommitted, Released, Unrecorded, Unreleased};
-pub use rows::{Authorities, AuthorityRow, LockRow, TrailFilter, TrailRow};
+pub use rows::{Authorities, AuthorityRow, Lease, LockRow, RevocationRow, Revocations, TrailFilter, TrailRow};
 
-use std::{fmt, future::Future, pin::Pin, time::SystemTime};
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    time::{Duration, SystemTime},
+};
 
 use crate::secret::Digest;
 
@@ -26,10 +34,27 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Keeps the ledger, the trail, the locks and the sealed authorities; durable once a method has returned.
 pub trait Store: Send + Sync + fmt::Debug {
+    /// Begins the chain `writer` for this process alone, for as long as the process lives and reaches the store.
+    ///
+    /// A row is committed only to a chain that this handle began, and only while nobody ended it: where several processes
+    /// share a store, one that was silent for longer than its lease is ended by the others ([`Self::lost_intents`]), and
+    /// every later commit of it fails with [`StoreError::Fenced`].
+    ///
+    /// # Errors
+    /// Refuses a chain that was begun before, and fails where the store does.
+    fn begin_chain<'a>(&'a self, writer: &'a str) -> BoxFuture<'a, Result<(), StoreError>>;
+
+    /// Ends the chains of processes that are gone, and returns open intents of ended chains, at most `limit`, which nobody
+    /// but the asking chain `writer` closes as long as it is not ended itself.
+    ///
+    /// # Errors
+    /// Fails where the store does, and with [`StoreError::Fenced`] where `writer` itself was ended.
+    fn lost_intents<'a>(&'a self, writer: &'a str, limit: u32) -> BoxFuture<'a, Result<Vec<TrailRow>, StoreError>>;
+
     /// Compares the ledger uses in order, lets `compose` turn the verdicts into trail rows, and commits all at once.
     ///
     /// # Errors
-    /// Nothing of the batch is durable where this fails.
+    /// Nothing of the batch is known to be durable where this fails: an answer may have got lost on its way.
     fn commit<'a>(
         &'a self,
         uses: &'a [LedgerUse],
@@ -87,6 +112,9 @@ pub trait Store: Send + Sync + fmt::Debug {
 
     /// Replaces all authorities if the generation is still `expected`; returns whether it was.
     ///
+    /// This comparison alone makes a change safe: whoever decides from one [`Self::authorities`] and replaces what it read
+    /// can never undo what another process did in between, lease or not.
+    ///
     /// # Errors
     /// Fails where the store does.
     fn replace_authorities<'a>(
@@ -94,6 +122,37 @@ pub trait Store: Send + Sync + fmt::Debug {
         expected: u64,
         rows: &'a [AuthorityRow],
     ) -> BoxFuture<'a, Result<bool, StoreError>>;
+
+    /// Returns the certificates that are revoked.
+    ///
+    /// # Errors
+    /// Fails where the store does.
+    fn revocations(&self) -> BoxFuture<'_, Result<Revocations, StoreError>>;
+
+    /// Forgets rows that may be forgotten at `now`, then adds `rows`, all or none; a serial that is there keeps its row.
+    ///
+    /// Returns whether they were added: not where more than [`RevocationRow::MAX_ROWS`] would stand.
+    ///
+    /// # Errors
+    /// Fails where the store does; nothing is added then.
+    fn revoke<'a>(&'a self, rows: &'a [RevocationRow], now: SystemTime) -> BoxFuture<'a, Result<bool, StoreError>>;
+
+    /// Takes the lease `name` for `holder`, or keeps it, for the time `hold`; `None` while another holder has it.
+    ///
+    /// It spares double work and never makes anything safe: a holder that was paused may believe in it for too long. Its
+    /// fence grows with every change of the holder, so that a log tells who acted after whom.
+    ///
+    /// # Errors
+    /// Fails where the store does.
+    fn lease<'a>(
+        &'a self,
+        name: &'a str,
+        holder: &'a str,
+        hold: Duration,
+    ) -> BoxFuture<'a, Result<Option<Lease>, StoreError>>;
+
+    /// Returns word of changes from now on, in this process and others.
+    fn changes(&self) -> Changes;
 
     /// Returns a named fact about the store itself, such as its format version or the last checkpoint.
     ///
@@ -107,7 +166,7 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// Fails where the store does.
     fn set_fact<'a>(&'a self, name: &'a str, value: &'a str) -> BoxFuture<'a, Result<(), StoreError>>;
 
-    /// Ends all connections; what was committed stays.
+    /// Ends the chains of this handle and all connections; what was committed stays.
     fn close(&self) -> BoxFuture<'_, ()>;
 }
 
@@ -127,6 +186,14 @@ pub struct Commit {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
+    /// The chain was ended by another process because its lease had run out; nothing can be added to it any more.
+    #[error(
+        "chain {writer} was ended by another process, since this one had not reached the store for longer than its lease"
+    )]
+    Fenced {
+        /// The chain.
+        writer: String,
+    },
     /// The store holds a newer format than this program writes.
     #[error("the store has format {found}, this program writes {expected}")]
     Format {

@@ -100,6 +100,13 @@ pub struct LockRow {
     pub created_seconds: u64,
 }
 
+/// A lease that is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// Counts the changes of the holder.
+    pub fence: u64,
+}
+
 /// The authorities at one generation.
 #[derive(Clone, Debug, Default)]
 pub struct Authorities {
@@ -114,7 +121,7 @@ pub struct Authorities {
 pub struct AuthorityRow {
     /// The key id.
     pub id: String,
-    /// What it signs: `jwt` or `audit`.
+    /// What it signs: `audit`, `jwt`, `x509_root` or `x509_intermediate`.
     pub purpose: String,
     /// Its algorithm.
     pub algorithm: String,
@@ -128,4 +135,46 @@ pub struct AuthorityRow {
     pub expires_seconds: u64,
     /// PKCS#8, sealed with the key-encryption key; the associated data are id and purpose.
     pub sealed: Vec<u8>,
+    /// Its certificates in DER, one after the other: its own, then those that lead to the root, without the root.
+    ///
+    /// Empty where it signs no certificates.
+    pub certificates: Vec<u8>,
+    /// When it may leave the published documents, in unix seconds; 0 while that is not known.
+    ///
+    /// That is when the last thing it signed has expired, plus the time that documents are cached.
+    pub removes_seconds: u64,
+}
+
+/// The certificates that are revoked, at one generation.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Revocations {
+    /// Counts the changes.
+    pub generation: u64,
+    /// One row for each certificate, in the order of their serials.
+    pub rows: Vec<RevocationRow>,
+}
+
+/// A certificate that ends before its time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RevocationRow {
+    /// Its serial number, big-endian, at most 20 bytes.
+    pub serial: Vec<u8>,
+    /// The SPIFFE ID it was issued for; empty where nobody looked.
+    pub spiffe_id: String,
+    /// The exchange it was issued in; empty where nobody looked.
+    pub exchange_id: String,
+    /// Why.
+    pub reason: String,
+    /// When it was revoked, in unix seconds.
+    pub revoked_seconds: u64,
+    /// When the row may be forgotten, because the certificate and every list that ought to name it have ended.
+    pub forget_seconds: u64,
+}
+
+impl RevocationRow {
+    /// The most rows that stand at once.
+    ///
+    /// Roles Anywhere takes revocation lists of 300,000 bytes (clouds.md 2.2), an entry takes 37.
+    /// Whoever has more to revoke replaces the intermediate.
+    pub const MAX_ROWS: usize = 5_000;
 }

@@ -11,7 +11,7 @@ pub(super) async fn all(readers: &SqlitePool) -> Result<Authorities, StoreError>
     let doing = "reading the authorities";
     let found = sqlx::query(
         "SELECT g.value, a.id, a.purpose, a.algorithm, a.state, a.created_seconds, a.activates_seconds, \
-         a.expires_seconds, a.sealed FROM authority_generation AS g LEFT JOIN authority AS a ON 1 = 1 \
+         a.expires_seconds, a.sealed, a.certificates, a.removes_seconds FROM authority_generation AS g LEFT JOIN authority AS a ON 1 = 1 \
          ORDER BY a.created_seconds, a.id",
     )
     .fetch_all(readers)
@@ -38,6 +38,8 @@ fn read(row: &SqliteRow) -> sqlx::Result<Option<AuthorityRow>> {
         activates_seconds: unsigned(row.try_get(6)?),
         expires_seconds: unsigned(row.try_get(7)?),
         sealed: row.try_get(8)?,
+        certificates: row.try_get(9)?,
+        removes_seconds: unsigned(row.try_get(10)?),
     }))
 }
 
@@ -66,7 +68,7 @@ async fn swap(connection: &mut SqliteConnection, expected: u64, rows: &[Authorit
     for row in rows {
         sqlx::query(
             "INSERT INTO authority (id, purpose, algorithm, state, created_seconds, activates_seconds, \
-             expires_seconds, sealed) VALUES (?,?,?,?,?,?,?,?)",
+             expires_seconds, sealed, certificates, removes_seconds) VALUES (?,?,?,?,?,?,?,?,?,?)",
         )
         .bind(&row.id)
         .bind(&row.purpose)
@@ -76,6 +78,8 @@ async fn swap(connection: &mut SqliteConnection, expected: u64, rows: &[Authorit
         .bind(signed(row.activates_seconds))
         .bind(signed(row.expires_seconds))
         .bind(row.sealed.as_slice())
+        .bind(row.certificates.as_slice())
+        .bind(signed(row.removes_seconds))
         .execute(&mut *connection)
         .await?;
     }

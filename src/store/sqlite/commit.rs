@@ -139,6 +139,9 @@ struct Trip {
 }
 
 /// One statement of a trip.
+///
+/// An insert that breaks a constraint rolls the whole transaction back, so that SQLite keeps no journal to undo one
+/// statement of it: without that, each batch would copy the pages it touches.
 struct Section {
     before: &'static str,
     each: &'static str,
@@ -181,14 +184,14 @@ impl Trip {
 }
 
 const LEDGER: Section = Section {
-    before: "INSERT INTO ledger (key, binding_kind, binding, stands_until, remember_until) SELECT * FROM (VALUES ",
+    before: "INSERT OR ROLLBACK INTO ledger (key, binding_kind, binding, stands_until, remember_until) SELECT * FROM (VALUES ",
     each: "(?,?,?,?,?)",
     after: ") WHERE column1 IS NOT NULL;",
     columns: 5,
 };
 
 const TRAIL: Section = Section {
-    before: "INSERT INTO trail (writer, sequence, time_seconds, kind, exchange_id, spiffe_id, relying_party, code, body, \
+    before: "INSERT OR ROLLBACK INTO trail (writer, sequence, time_seconds, kind, exchange_id, spiffe_id, relying_party, code, body, \
              hash, opens) SELECT * FROM (VALUES ",
     each: "(?,?,?,?,?,?,?,?,?,?,?)",
     after: ") WHERE column1 IS NOT NULL;",
@@ -196,7 +199,7 @@ const TRAIL: Section = Section {
 };
 
 const OPENED: Section = Section {
-    before: "INSERT INTO open_intent (exchange_id, relying_party, writer, sequence) SELECT * FROM (VALUES ",
+    before: "INSERT OR ROLLBACK INTO open_intent (exchange_id, relying_party, writer, sequence) SELECT * FROM (VALUES ",
     each: "(?,?,?,?)",
     after: ") WHERE column1 IS NOT NULL;",
     columns: 4,

@@ -7,6 +7,7 @@ mod batched;
 mod commit;
 mod ledger;
 mod place;
+mod revocations;
 mod schema;
 mod small;
 mod trail;
@@ -14,15 +15,20 @@ mod trail;
 #[cfg(test)]
 mod tests;
 
-use std::{fs::File, path::PathBuf, time::SystemTime};
+use std::{
+    fs::File,
+    path::PathBuf,
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, SystemTime},
+};
 
 use sqlx::SqlitePool;
 use tokio::sync::Mutex;
 
 use self::place::{Access, Held, Ready};
 use super::{
-    Authorities, AuthorityRow, BoxFuture, Commit, Compose, LedgerRow, LedgerUse, LockRow, Store, StoreError,
-    TrailFilter, TrailRow, ledger::MAX_ROWS,
+    Authorities, AuthorityRow, BoxFuture, Changes, Commit, Compose, Lease, LedgerRow, LedgerUse, LockRow,
+    RevocationRow, Revocations, Store, StoreError, TrailFilter, TrailRow, changes::Notices, ledger::MAX_ROWS,
 };
 use crate::secret::Digest;
 
@@ -33,6 +39,9 @@ pub struct SqliteStore {
     bounds: Bounds,
     readers: SqlitePool,
     writer: Writer,
+    notices: Notices,
+    /// Whether no process of before has left an intent open.
+    none_lost: AtomicBool,
 }
 
 /// What the store may grow to.
@@ -84,6 +93,8 @@ impl SqliteStore {
                 connection: Mutex::new(Some(ready)),
                 _lock: lock,
             },
+            notices: Notices::default(),
+            none_lost: AtomicBool::new(false),
         })
     }
 
@@ -104,6 +115,8 @@ impl SqliteStore {
                 pages: None,
             },
             writer: Writer::Elsewhere,
+            notices: Notices::default(),
+            none_lost: AtomicBool::new(false),
         })
     }
 
@@ -136,6 +149,29 @@ impl SqliteStore {
 struct OpenedToRead;
 
 impl Store for SqliteStore {
+    /// The lock file is the lease: no other process writes as long as this one lives.
+    fn begin_chain<'a>(&'a self, _writer: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn lost_intents<'a>(&'a self, writer: &'a str, limit: u32) -> BoxFuture<'a, Result<Vec<TrailRow>, StoreError>> {
+        let filter = TrailFilter {
+            open: true,
+            limit,
+            ..TrailFilter::default()
+        };
+        Box::pin(async move {
+            // Nobody else writes: once there was none, there never is one again.
+            if self.none_lost.load(Ordering::Acquire) {
+                return Ok(Vec::new());
+            }
+            let mut rows = trail::rows(&self.readers, filter).await?;
+            rows.retain(|row| row.writer != writer);
+            self.none_lost.store(rows.is_empty(), Ordering::Release);
+            Ok(rows)
+        })
+    }
+
     fn commit<'a>(
         &'a self,
         uses: &'a [LedgerUse],
@@ -166,11 +202,19 @@ impl Store for SqliteStore {
     }
 
     fn add_lock(&self, lock: LockRow) -> BoxFuture<'_, Result<(), StoreError>> {
-        Box::pin(self.put_lock(lock))
+        Box::pin(async {
+            self.put_lock(lock).await?;
+            self.notices.locks();
+            Ok(())
+        })
     }
 
     fn remove_lock<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<bool, StoreError>> {
-        Box::pin(self.delete_lock(id))
+        Box::pin(async move {
+            let removed = self.delete_lock(id).await?;
+            self.notices.locks();
+            Ok(removed)
+        })
     }
 
     fn authorities(&self) -> BoxFuture<'_, Result<Authorities, StoreError>> {
@@ -182,7 +226,41 @@ impl Store for SqliteStore {
         expected: u64,
         rows: &'a [AuthorityRow],
     ) -> BoxFuture<'a, Result<bool, StoreError>> {
-        Box::pin(self.swap_authorities(expected, rows))
+        Box::pin(async move {
+            let swapped = self.swap_authorities(expected, rows).await?;
+            if swapped {
+                self.notices.authorities();
+            }
+            Ok(swapped)
+        })
+    }
+
+    /// The one process that writes has every lease.
+    fn lease<'a>(
+        &'a self,
+        _name: &'a str,
+        _holder: &'a str,
+        _hold: Duration,
+    ) -> BoxFuture<'a, Result<Option<Lease>, StoreError>> {
+        Box::pin(std::future::ready(Ok(Some(Lease { fence: 1 }))))
+    }
+
+    fn changes(&self) -> Changes {
+        self.notices.subscribe()
+    }
+
+    fn revocations(&self) -> BoxFuture<'_, Result<Revocations, StoreError>> {
+        Box::pin(revocations::all(&self.readers))
+    }
+
+    fn revoke<'a>(&'a self, rows: &'a [RevocationRow], now: SystemTime) -> BoxFuture<'a, Result<bool, StoreError>> {
+        Box::pin(async move {
+            let added = self.add_revocations(rows, now).await?;
+            if added {
+                self.notices.revocations();
+            }
+            Ok(added)
+        })
     }
 
     fn fact<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<String>, StoreError>> {

@@ -157,13 +157,13 @@ async fn refuses_a_newer_format_and_another_programs_file() {
     let directory = Directory::new();
     SqliteStore::open(&directory.url()).await.unwrap().close().await;
     directory
-        .alter("UPDATE fact SET value = '2' WHERE name = 'format'")
+        .alter("UPDATE fact SET value = '3' WHERE name = 'format'")
         .await;
     for refused in [
         SqliteStore::open(&directory.url()).await,
         SqliteStore::open_read_only(&directory.url()).await,
     ] {
-        assert!(matches!(refused, Err(StoreError::Format { found, expected: 1 }) if found == "2"));
+        assert!(matches!(refused, Err(StoreError::Format { found, expected: 2 }) if found == "3"));
     }
 
     let directory = Directory::new();
@@ -271,7 +271,7 @@ async fn the_questions_of_every_commit_and_query_use_an_index() {
         "SELECT * FROM ledger WHERE key IN (x'00', x'01')",
         "DELETE FROM ledger WHERE key IN (SELECT key FROM ledger WHERE remember_until <= 1 ORDER BY remember_until \
          LIMIT 2)",
-        "SELECT * FROM trail WHERE exchange_id = 'a' AND exchange_id <> '' ORDER BY id LIMIT 1",
+        "SELECT * FROM trail WHERE exchange_id = 'a' AND substr(exchange_id, 13) = '' AND exchange_id <> '' ORDER BY id LIMIT 1",
         "SELECT * FROM trail WHERE spiffe_id = 'a' AND spiffe_id <> '' ORDER BY id DESC LIMIT 1",
         "SELECT * FROM trail WHERE code = 'a' AND code <> '' ORDER BY id DESC LIMIT 1",
         "SELECT * FROM trail WHERE writer = 'a' AND sequence > 1 ORDER BY sequence LIMIT 1",
@@ -291,4 +291,50 @@ async fn the_questions_of_every_commit_and_query_use_an_index() {
         }
     }
     store.close().await;
+}
+
+/// A file as the first format left it: its tables, a trail and one key.
+async fn first_format(directory: &Directory) {
+    fs::write(directory.file("cambio.db"), "").unwrap();
+    fs::set_permissions(directory.file("cambio.db"), fs::Permissions::from_mode(0o600)).unwrap();
+    directory.alter("PRAGMA journal_mode = WAL").await;
+    directory.alter(schema::FIRST).await;
+    directory
+        .alter(
+            "INSERT INTO fact (name, value) VALUES ('format', '1');
+             UPDATE authority_generation SET value = 4;
+             INSERT INTO authority VALUES ('a', 'jwt', 'ES256', 'active', 1, 2, 3, x'0001ff')",
+        )
+        .await;
+}
+
+#[tokio::test]
+async fn a_file_of_the_first_format_keeps_its_keys_and_takes_certificates() {
+    let directory = Directory::new();
+    first_format(&directory).await;
+    assert!(matches!(
+        SqliteStore::open_read_only(&directory.url()).await,
+        Err(StoreError::Format { found, expected: 2 }) if found == "1"
+    ));
+
+    let store = SqliteStore::open(&directory.url()).await.unwrap();
+
+    let found = store.authorities().await.unwrap();
+    assert_eq!((found.generation, found.rows.len()), (4, 1));
+    assert_eq!(
+        (found.rows[0].id.as_str(), &found.rows[0].sealed),
+        ("a", &vec![0, 1, 255])
+    );
+    assert_eq!(
+        (&found.rows[0].certificates, found.rows[0].removes_seconds),
+        (&vec![], 0)
+    );
+    assert_eq!(store.revocations().await.unwrap(), Revocations::default());
+    let mut changed = found.rows;
+    changed[0].certificates = vec![0x30, 0];
+    changed[0].removes_seconds = 9;
+    assert!(store.replace_authorities(4, &changed).await.unwrap());
+    assert_eq!(store.authorities().await.unwrap().rows, changed);
+    store.close().await;
+    assert!(SqliteStore::open_read_only(&directory.url()).await.is_ok());
 }

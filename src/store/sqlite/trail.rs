@@ -63,6 +63,11 @@ fn question(filter: &TrailFilter) -> QueryBuilder<Sqlite> {
             question.push(condition).push_bind(value.clone());
         }
     }
+    if let Some(id) = &filter.exchange_id {
+        question
+            .push(" AND substr(exchange_id, 13) = ")
+            .push_bind(id.get(12..).unwrap_or_default().to_owned());
+    }
     // Without these SQLite does not take the partial indexes: it cannot see that the bound value is not empty.
     let partial = [
         (" AND exchange_id <> ''", &filter.exchange_id),
