@@ -26,6 +26,15 @@ impl Chain {
         }
     }
 
+    /// Returns the name of the chain that follows this one in the same process: its own with a number.
+    pub(in crate::audit) fn next_writer(&self) -> String {
+        let (first, number) = match self.writer.split_once(INCARNATION) {
+            Some((first, number)) => (first, number.parse().unwrap_or(1_u64)),
+            None => (self.writer.as_str(), 1),
+        };
+        format!("{first}{INCARNATION}{}", number.saturating_add(1))
+    }
+
     /// Returns whose chain it is.
     pub(in crate::audit) fn writer(&self) -> &str {
         &self.writer
@@ -118,6 +127,9 @@ struct Body<'a> {
     #[serde(flatten)]
     draft: &'a Draft,
 }
+
+/// What stands between a chain's name and the number of the chain in its process.
+const INCARNATION: char = '.';
 
 /// The version of an entry's form.
 pub(in crate::audit) const VERSION: u32 = 1;

@@ -89,6 +89,10 @@ pub struct Pace {
     pub checkpoint_every: Duration,
     /// How often used evidence is forgotten whose memory has ended.
     pub forget_every: Duration,
+    /// How often intents of processes that are gone are looked for.
+    pub close_lost_every: Duration,
+    /// How long nothing is recorded after another process ended this one's chain, before it begins a new one.
+    pub fenced_for: Duration,
 }
 
 impl Default for Pace {
@@ -100,6 +104,11 @@ impl Default for Pace {
             checkpoint_every: Duration::from_mins(1), // LIMITS.md
             // Often enough that expired rows are a small part of the ledger, seldom enough to cost nothing.
             forget_every: Duration::from_secs(10),
+            // A lease is three times as long; nobody waits for an `unknown`.
+            close_lost_every: Duration::from_secs(5),
+            // LIMITS.md: a whole request takes 30 s at most. What was under way when the chain ended, and whose intents were
+            // closed as unknown, is over by then: no outcome can follow an `unknown`.
+            fenced_for: Duration::from_secs(30),
         }
     }
 }
@@ -115,8 +124,8 @@ pub enum Rollback {
 }
 
 impl Trail {
-    /// Starts the writer task: holds the store against its last checkpoint, and closes the intents that an earlier
-    /// process left open.
+    /// Starts the writer task: begins a chain, holds the store against its last checkpoint, and closes the intents that
+    /// processes left open which are gone; the last of these it goes on doing, where others share the store.
     ///
     /// With a clock that cannot be believed it starts, but records nothing until [`Self::confirm_clock`].
     ///

@@ -23,6 +23,17 @@ pub struct EvidenceFacts {
     pub attributes: BTreeMap<String, String>,
 }
 
+/// What an entry says of the gateway itself; its chain is the entry's `writer`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct GatewayFacts {
+    /// The program's version.
+    pub version: String,
+    /// The generation of the policy that is in force.
+    pub policy_generation: u64,
+    /// The on-disk format of the store.
+    pub store_format: String,
+}
+
 /// What an entry says of a permission.
 #[derive(Clone, Debug, Serialize)]
 pub struct PermissionFacts {
@@ -65,6 +76,14 @@ impl EvidenceFacts {
             bound(field);
         }
         self.attributes.values_mut().for_each(bound);
+    }
+}
+
+impl GatewayFacts {
+    pub(super) fn bound(&mut self) {
+        for field in [&mut self.version, &mut self.store_format] {
+            bound(field);
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 
 mod facts;
 
-pub use facts::{EvidenceFacts, PermissionFacts, SvidFacts};
+pub use facts::{EvidenceFacts, GatewayFacts, PermissionFacts, SvidFacts};
 
 use std::time::SystemTime;
 
@@ -34,6 +34,10 @@ pub enum EntryKind {
     Mint,
     /// How an intent ended.
     Outcome,
+    /// A gateway began to serve.
+    Start,
+    /// A gateway ended in order.
+    Stop,
     /// An intent whose outcome was lost in a crash.
     Unknown,
 }
@@ -48,6 +52,8 @@ impl EntryKind {
             Self::Intent => "intent",
             Self::Mint => "mint",
             Self::Outcome => "outcome",
+            Self::Start => "start",
+            Self::Stop => "stop",
             Self::Unknown => "unknown",
         }
     }
@@ -84,6 +90,9 @@ pub struct Draft {
     /// What was signed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub svid: Option<SvidFacts>,
+    /// Which gateway began or ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<GatewayFacts>,
     /// The refusal's stable code, for a denial or a failed outcome.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
@@ -118,6 +127,22 @@ impl Draft {
         }
     }
 
+    /// Begins the entry that a gateway serves from now on.
+    pub fn started(gateway: GatewayFacts) -> Self {
+        Self {
+            gateway: Some(gateway),
+            ..Self::empty(EntryKind::Start)
+        }
+    }
+
+    /// Begins the entry that a gateway ends in order; one that was killed leaves none.
+    pub fn stopped(gateway: GatewayFacts) -> Self {
+        Self {
+            gateway: Some(gateway),
+            ..Self::empty(EntryKind::Stop)
+        }
+    }
+
     fn empty(kind: EntryKind) -> Self {
         Self {
             kind,
@@ -129,6 +154,7 @@ impl Draft {
             relying_party: None,
             permission: None,
             svid: None,
+            gateway: None,
             code: None,
             detail: None,
             credential_expires: None,
@@ -273,6 +299,9 @@ impl Draft {
         }
         if let Some(svid) = &mut self.svid {
             svid.bound();
+        }
+        if let Some(gateway) = &mut self.gateway {
+            gateway.bound();
         }
         self
     }

@@ -3,8 +3,9 @@
 //! Never goes on from a store that lies before what a checkpoint or this process has seen.
 
 use std::{
+    mem,
     sync::{Arc, Mutex},
-    time::UNIX_EPOCH,
+    time::{Instant, UNIX_EPOCH},
 };
 
 use tokio::{sync::watch, task::JoinSet, time};
@@ -21,7 +22,7 @@ use crate::{
     },
     clock::{self, Clock},
     secret::{Random, hex},
-    store::{Store, TrailFilter, TrailRow},
+    store::{Store, StoreError, TrailFilter},
 };
 
 impl Writer {
@@ -33,6 +34,7 @@ impl Writer {
         options: TrailOptions,
     ) -> Result<(Self, Arc<Shared>), TrailError> {
         let chain = Chain::new(name(store.as_ref(), random).await?);
+        store.begin_chain(chain.writer()).await?;
         let rows = store.heads().await?;
         let heads = rows.iter().map(Head::of).collect::<Vec<_>>();
         let last = checkpoint::stored(store.as_ref()).await?;
@@ -79,26 +81,21 @@ impl Writer {
         Ok((writer, shared))
     }
 
-    /// Closes the intents whose outcome was lost in a crash, a few hundred a commit.
+    /// Closes the intents whose outcome was lost with their process, a few hundred a commit.
     pub(super) async fn close_lost(&mut self) -> Result<(), TrailError> {
         let mut before = None;
         loop {
-            let filter = TrailFilter {
-                open: true,
-                limit: CLOSED_AT_ONCE,
-                ..TrailFilter::default()
-            };
-            let rows = time::timeout(self.pace.commit_within, self.store.trail(filter))
+            let lost = self.store.lost_intents(self.chain.writer(), CLOSED_AT_ONCE);
+            let lost = time::timeout(self.pace.commit_within, lost)
                 .await
                 .map_err(|elapsed| unavailable(Box::new(elapsed)))??;
-            let lost: Vec<&TrailRow> = rows.iter().filter(|row| row.writer != self.chain.writer()).collect();
             let first = lost.first().map(|row| (row.writer.clone(), row.sequence));
             if lost.is_empty() || first == before {
                 self.lost = Lost::Closed;
                 return Ok(());
             }
             before = first;
-            let entries = lost.into_iter().map(Draft::lost).collect();
+            let entries = lost.iter().map(Draft::lost).collect();
             let now = self.shared.clock.now()?;
             self.commit(
                 &[],
@@ -110,6 +107,66 @@ impl Writer {
             )
             .await?;
         }
+    }
+
+    /// Looks whether another process is gone that shared the store, and whether this one is taken for gone.
+    pub(super) async fn look_for_lost(&mut self) {
+        let before = mem::replace(&mut self.lost, Lost::Pending);
+        let looked = self.ready().await;
+        if before == Lost::Closed {
+            // The next look tries again; no entry has to wait for it.
+            self.lost = Lost::Closed;
+        }
+        let Err(error) = looked else {
+            return;
+        };
+        if let TrailError::Store(found) = &error
+            && matches!(**found, StoreError::Fenced { .. })
+            && !matches!(self.fate, Fate::Fenced(_))
+        {
+            self.fate = Fate::Fenced(Instant::now());
+            self.shared.progress().last_error = Some(error.to_string());
+        }
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "intents of processes that are gone were not closed"
+        );
+    }
+
+    /// Begins a new chain after another process ended the last one, once nothing of before can be under way any more.
+    ///
+    /// This process was paused or cut off for longer than its lease, and its intents were closed as unknown.
+    pub(super) async fn begin_again(&mut self, since: Instant) -> Result<(), TrailError> {
+        let ended = self.chain.writer().to_owned();
+        if since.elapsed() < self.pace.fenced_for {
+            return Err(StoreError::Fenced { writer: ended }.into());
+        }
+        let heads: Vec<Head> = self.store.heads().await?.iter().map(Head::of).collect();
+        let mut known = self.heads.clone();
+        known.retain(|head| head.writer != ended);
+        known.extend(Some(Head::end_of(&self.chain)).filter(|head| head.sequence > 0));
+        checkpoint::hold_against(self.store.as_ref(), &heads, &known).await?;
+        let chain = Chain::new(self.chain.next_writer());
+        self.store.begin_chain(chain.writer()).await?;
+        chain.writer().clone_into(&mut self.shared.progress().writer);
+        self.chain = chain;
+        self.fate = Fate::Known;
+        let detail = format!(
+            "chain {ended} was ended by another process, this one goes on in {}",
+            self.chain.writer()
+        );
+        let entries = vec![Draft::change(&detail)];
+        let now = self.shared.clock.now()?;
+        self.commit(
+            &[],
+            vec![Part {
+                has_use: false,
+                entries,
+            }],
+            now,
+        )
+        .await?;
+        Ok(())
     }
 
     /// Finds out whether the commit that failed became durable after all.
