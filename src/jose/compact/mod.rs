@@ -65,6 +65,11 @@ impl<'a> Unverified<'a> {
         self.claims.text("iss").ok().flatten()
     }
 
+    /// Returns the claims as the token states them: for whoever made the token itself.
+    pub fn claims_unverified(&self) -> &Claims {
+        &self.claims
+    }
+
     /// Returns the digest of the bytes that the signature covers; the same for every encoding of one statement.
     pub fn signing_input_sha256(&self) -> Digest {
         Digest::of(self.parts.signing_input)

@@ -4,10 +4,12 @@
 
 mod document;
 mod parse;
+mod root;
 
 pub use self::{
     document::BundleDocument,
     parse::{BundleRefused, IgnoredEntry, IgnoredReason},
+    root::RootRefused,
 };
 
 use std::time::Duration;
@@ -24,6 +26,7 @@ pub struct Bundle {
     sequence: Option<u64>,
     refresh_hint: Duration,
     ignored: Vec<IgnoredEntry>,
+    surplus: Vec<usize>,
 }
 
 impl Bundle {
@@ -64,6 +67,22 @@ impl Bundle {
     /// Returns the entries that were left out, and why.
     pub fn ignored(&self) -> &[IgnoredEntry] {
         &self.ignored
+    }
+
+    /// Returns the places of entries that hold more than one certificate; only the first was taken.
+    pub fn surplus(&self) -> &[usize] {
+        &self.surplus
+    }
+
+    /// Returns what is wrong with the first root that cannot be one of this trust domain, and its place among the roots.
+    ///
+    /// # Errors
+    /// Refuses what X509-SVID-5 refuses, and a root that names another trust domain.
+    pub fn check_roots(&self) -> Result<(), (usize, RootRefused)> {
+        let check = |(place, root): (usize, &Vec<u8>)| {
+            root::refuse(root, &self.trust_domain).map_err(|refused| (place, refused))
+        };
+        self.x509_authorities.iter().enumerate().try_for_each(check)
     }
 }
 

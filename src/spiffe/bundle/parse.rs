@@ -18,7 +18,15 @@ pub(super) fn parse(trust_domain: TrustDomain, bytes: &[u8]) -> Result<Bundle, B
     let mut jwt_entries = Vec::new();
     let mut x509_authorities = Vec::new();
     let mut ignored = Vec::new();
+    let mut surplus = Vec::new();
     for (position, entry) in entries.iter().enumerate() {
+        if entry
+            .get("x5c")
+            .and_then(Value::as_array)
+            .is_some_and(|chain| chain.len() > 1)
+        {
+            surplus.push(position);
+        }
         match sort(entry) {
             Ok(Sorted::Jwt) => jwt_entries.push((position, entry)),
             Ok(Sorted::X509(certificate)) => x509_authorities.push(certificate),
@@ -41,6 +49,7 @@ pub(super) fn parse(trust_domain: TrustDomain, bytes: &[u8]) -> Result<Bundle, B
         sequence: whole_number(&document, "spiffe_sequence")?,
         refresh_hint: refresh_hint(whole_number(&document, "spiffe_refresh_hint")?),
         ignored,
+        surplus,
     })
 }
 
