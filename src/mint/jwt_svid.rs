@@ -16,7 +16,7 @@ use crate::{
         Algorithm, SigningAlgorithm,
         sign::{self, Header},
     },
-    mint::{KeyRing, MintRefusal, Svid, SvidShape, authority::Purpose, lint},
+    mint::{JwtShape, KeyRing, MintRefusal, Svid, SvidShape, X509Shape, authority::Purpose, lint, x509_svid},
     secret::{Random, Secret, hex},
     store::Unrecorded,
 };
@@ -87,6 +87,29 @@ impl Minter {
         shape: SvidShape,
         now: SystemTime,
     ) -> Result<Unrecorded<Svid>, MintRefusal> {
+        match shape {
+            SvidShape::Jwt(shape) => self.mint_jwt(permission, shape, now).await,
+            SvidShape::X509(shape) => self.mint_x509(permission, shape, now).await,
+        }
+    }
+
+    async fn mint_x509(
+        &self,
+        permission: Permission,
+        shape: X509Shape,
+        now: SystemTime,
+    ) -> Result<Unrecorded<Svid>, MintRefusal> {
+        let svid = x509_svid::mint(&self.keys, permission, shape, (&*self.random, now)).await?;
+        let digest = svid.sha256();
+        Ok(Unrecorded::new(Svid::X509(svid), digest))
+    }
+
+    async fn mint_jwt(
+        &self,
+        permission: Permission,
+        shape: JwtShape,
+        now: SystemTime,
+    ) -> Result<Unrecorded<Svid>, MintRefusal> {
         let mut id = [0; 16];
         self.random.fill(&mut id)?;
         let id = hex(&id);
@@ -104,7 +127,7 @@ impl Minter {
         };
         let signed = self.keys.sign(Purpose::Jwt, algorithm, input).await?;
         let token = sign::assemble(signed.input, &signed.signature);
-        lint::check(&token, &signed.verifier, &claims)?;
+        lint::check(&token, (&signed.verifier, signed.check), &claims)?;
         let expires = from_unix_seconds(unix_seconds(now + life)).unwrap_or(now);
         let token = Secret::new(token);
         let digest = token.sha256();
@@ -168,36 +191,25 @@ mod tests {
     use super::*;
     use crate::{
         authorize::sample::{ask, sample},
-        clock::parse_rfc3339,
-        jose::{Seal, Unverified},
-        mint::keys::store::StoreKeys,
-        secret::SystemRandom,
-        store::forgetful::ForgetfulStore,
+        jose::Unverified,
+        mint::fixture::{minter, now},
     };
-
-    fn now() -> SystemTime {
-        parse_rfc3339("2026-01-16T14:40:00Z").unwrap()
-    }
-
-    async fn minter() -> Minter {
-        let source = StoreKeys::new(Seal::new(&[1; 32]).unwrap(), Arc::new(SystemRandom));
-        let keys = KeyRing::open(&*ForgetfulStore::new(), &source, now()).await.unwrap();
-        Minter::new("https://id.acme.example".to_owned(), keys, Arc::new(SystemRandom))
-    }
 
     fn shape(claims: &Value, life: Duration) -> SvidShape {
         let claims = claims.as_object().unwrap().clone();
-        SvidShape {
+        SvidShape::Jwt(JwtShape {
             algorithm: SigningAlgorithm::Rs256,
             claims,
             life,
-        }
+        })
     }
 
     async fn minted(claims: &Value, life: Duration) -> Result<Value, MintRefusal> {
         let permission = sample().decide(ask()).unwrap();
         let svid = minter().await.mint(permission, shape(claims, life), now()).await?;
-        let Svid::Jwt(svid) = svid.describe();
+        let Svid::Jwt(svid) = svid.describe() else {
+            panic!("no JWT-SVID")
+        };
         let token = svid.token().expose();
         assert!(Unverified::parse_jwt_svid(token).is_ok());
         let payload = token.split('.').nth(1).unwrap();

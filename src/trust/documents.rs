@@ -2,12 +2,17 @@
 //!
 //! Serving them depends on nothing: no store, no key, no lock (ARCHITECTURE 2.8). Nothing in them comes from a request.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
+use rustls::pki_types::CertificateDer;
 use serde_json::{Value, json};
 
-use crate::{jose::PublicJwk, secret::Digest, spiffe::BundleDocument};
+use crate::{
+    jose::{KeyMaterial, PublicJwk},
+    secret::Digest,
+    spiffe::BundleDocument,
+};
 
 /// One published document, ready to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,15 +23,18 @@ pub struct Document {
 
 impl Document {
     fn of(value: &impl serde::Serialize) -> Result<Self, serde_json::Error> {
-        let body = serde_json::to_vec(value)?;
-        let etag = format!("\"{}\"", &Digest::of(&body));
-        Ok(Self {
-            body: body.into(),
-            etag,
-        })
+        Ok(Self::of_bytes(serde_json::to_vec(value)?))
     }
 
-    /// Returns the JSON.
+    pub(in crate::trust) fn of_bytes(body: Vec<u8>) -> Self {
+        let etag = format!("\"{}\"", &Digest::of(&body));
+        Self {
+            body: body.into(),
+            etag,
+        }
+    }
+
+    /// Returns what is sent.
     pub fn body(&self) -> &Arc<[u8]> {
         &self.body
     }
@@ -34,6 +42,34 @@ impl Document {
     /// Returns the strong entity tag, quoted.
     pub fn etag(&self) -> &str {
         &self.etag
+    }
+}
+
+/// A root certificate with the numbers of its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct X509Authority {
+    /// The certificate.
+    pub certificate: CertificateDer<'static>,
+    /// The numbers of its key.
+    pub key: KeyMaterial,
+}
+
+/// What the documents of one generation show.
+#[derive(Clone, Debug, Default)]
+pub struct PublishedKeys {
+    /// The keys of tokens.
+    pub jwt: Vec<PublicJwk>,
+    /// The roots of certificates.
+    pub x509: Vec<X509Authority>,
+    /// The generation, which is the bundle's sequence.
+    pub sequence: u64,
+}
+
+impl PublishedKeys {
+    /// Returns the ids of all keys: the thumbprint is the id of a root as well.
+    fn ids(&self) -> impl Iterator<Item = String> {
+        let jwt = self.jwt.iter().map(|key| key.kid().to_owned());
+        jwt.chain(self.x509.iter().map(|root| root.key.thumbprint().to_string()))
     }
 }
 
@@ -48,14 +84,17 @@ pub struct Documents {
     pub jwks: Document,
     /// `/.well-known/openid-configuration`.
     pub openid_configuration: Document,
+    sequence: u64,
+    ids: BTreeSet<String>,
 }
 
 impl Documents {
-    /// Writes the documents of `issuer` for `keys`.
+    /// Writes the documents of `issuer` for `keys`; only the bundle names the roots (DEC-1).
     ///
     /// # Errors
     /// Refuses an empty key set, which would revoke everything we signed (OIDC-DISC-7).
-    pub fn new(issuer: &str, exchange_url: &str, keys: &[PublicJwk], sequence: u64) -> Result<Self, NoDocuments> {
+    pub fn new(issuer: &str, exchange_url: &str, published: &PublishedKeys) -> Result<Self, NoDocuments> {
+        let keys = published.jwt.as_slice();
         if keys.is_empty() {
             return Err(NoDocuments::NoKeys);
         }
@@ -63,16 +102,36 @@ impl Documents {
         algorithms.sort_unstable_by_key(|name| (*name != "RS256", *name)); // OIDC-DISC-3: RS256 must be there
         algorithms.dedup();
         let bundle = keys.iter().cloned().fold(
-            BundleDocument::new(sequence, REFRESH_HINT),
+            BundleDocument::new(published.sequence, REFRESH_HINT),
             BundleDocument::with_jwt_authority,
         );
+        let bundle = published.x509.iter().fold(bundle, |bundle, root| {
+            bundle.with_x509_authority(root.certificate.to_vec(), root.key.clone())
+        });
         let token_endpoint = format!("{exchange_url}/v1/token");
         Ok(Self {
             authorization_server: Document::of(&authorization_server(issuer, &token_endpoint))?,
             bundle: Document::of(&bundle)?,
             jwks: Document::of(&json!({ "keys": keys }))?,
             openid_configuration: Document::of(&openid_configuration(issuer, &token_endpoint, &algorithms))?,
+            sequence: published.sequence,
+            ids: published.ids().collect(),
         })
+    }
+
+    /// Returns the generation of keys that they were written for.
+    pub fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// Returns the ids of the keys in them.
+    pub fn ids(&self) -> &BTreeSet<String> {
+        &self.ids
+    }
+
+    /// Returns whether verifiers find the key in them.
+    pub fn publishes(&self, id: &str) -> bool {
+        self.ids.contains(id)
     }
 }
 
@@ -158,8 +217,16 @@ mod tests {
             .collect()
     }
 
+    fn published() -> PublishedKeys {
+        PublishedKeys {
+            jwt: keys(),
+            x509: Vec::new(),
+            sequence: 7,
+        }
+    }
+
     fn documents() -> Documents {
-        Documents::new(ISSUER, "https://exchange.acme.example:9443", &keys(), 7).unwrap()
+        Documents::new(ISSUER, "https://exchange.acme.example:9443", &published()).unwrap()
     }
 
     fn json(document: &Document) -> Value {
@@ -219,7 +286,7 @@ mod tests {
     #[test]
     fn oidc_disc_7_refuses_to_publish_an_empty_key_set() {
         assert!(matches!(
-            Documents::new(ISSUER, ISSUER, &[], 1),
+            Documents::new(ISSUER, ISSUER, &PublishedKeys::default()),
             Err(NoDocuments::NoKeys)
         ));
     }

@@ -2,21 +2,27 @@
 //!
 //! A key signs only while it is active, and every published key stays published until what it signed has expired.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
+mod certified;
+mod genesis;
+mod ring;
+mod serving;
+pub(in crate::mint) mod stored;
+
+use std::{sync::Arc, time::SystemTime};
+
+use rustls::pki_types::CertificateDer;
+
+pub(in crate::mint) use self::{certified::Certified, genesis::prepare};
+pub use self::{
+    genesis::{Certification, life, new_intermediate, new_root},
+    ring::{KeyRing, Signed},
+    serving::{Serving, Stale},
+    stored::KeyRingRefused,
 };
-
-use arc_swap::ArcSwap;
-
 use crate::{
-    clock::{from_unix_seconds, unix_seconds},
     jose::{PublicJwk, PublicKey, SigningAlgorithm},
-    mint::{
-        MintRefusal,
-        keys::{Key, KeySource, KeyUnavailable, store::verifier},
-    },
-    store::{Authorities, AuthorityRow, Store, StoreError},
+    mint::{issuing::NotIssued, keys::Key},
+    trust::{PublishedKeys, X509Authority},
 };
 
 /// What an authority signs; a key of one purpose never signs for another.
@@ -26,6 +32,10 @@ pub enum Purpose {
     Audit,
     /// JWT-SVIDs.
     Jwt,
+    /// X.509-SVIDs and the list of those that are revoked.
+    X509Intermediate,
+    /// Intermediates; relying parties hold its certificate as their trust anchor.
+    X509Root,
 }
 
 impl Purpose {
@@ -34,8 +44,16 @@ impl Purpose {
         match self {
             Self::Audit => "audit",
             Self::Jwt => "jwt",
+            Self::X509Intermediate => "x509_intermediate",
+            Self::X509Root => "x509_root",
         }
     }
+
+    /// The words of the purposes that issue certificates.
+    const X509: [&str; 2] = ["x509_intermediate", "x509_root"];
+
+    /// Every purpose.
+    pub const ALL: [Self; 4] = [Self::Audit, Self::Jwt, Self::X509Intermediate, Self::X509Root];
 }
 
 /// Where an authority stands in its life, in this order.
@@ -45,6 +63,8 @@ pub enum State {
     Prepared,
     /// In the published documents, not yet signing.
     Published,
+    /// Seen through every public place and published by every replica; it signs once the lead is over.
+    Observed,
     /// Signing.
     Active,
     /// No longer signing, still published.
@@ -54,9 +74,11 @@ pub enum State {
 }
 
 impl State {
-    const ALL: [Self; 5] = [
+    /// Every state, in order.
+    pub const ALL: [Self; 6] = [
         Self::Prepared,
         Self::Published,
+        Self::Observed,
         Self::Active,
         Self::Retired,
         Self::Removed,
@@ -67,6 +89,7 @@ impl State {
         match self {
             Self::Prepared => "prepared",
             Self::Published => "published",
+            Self::Observed => "observed",
             Self::Active => "active",
             Self::Retired => "retired",
             Self::Removed => "removed",
@@ -75,7 +98,7 @@ impl State {
 
     /// Returns whether verifiers must find the key in our documents.
     pub fn is_published(self) -> bool {
-        matches!(self, Self::Published | Self::Active | Self::Retired)
+        matches!(self, Self::Published | Self::Observed | Self::Active | Self::Retired)
     }
 }
 
@@ -89,6 +112,7 @@ pub struct Authority {
     algorithm: SigningAlgorithm,
     state: State,
     expires: SystemTime,
+    certified: Option<Arc<Certified>>,
 }
 
 impl Authority {
@@ -131,6 +155,19 @@ impl Authority {
     pub fn expires(&self) -> SystemTime {
         self.expires
     }
+
+    /// Returns its certificates: its own first, then those that lead to the root, without the root.
+    ///
+    /// None for one that issues no certificates.
+    pub fn certificates(&self) -> &[CertificateDer<'static>] {
+        self.certified.as_ref().map_or(&[], |certified| certified.chain())
+    }
+
+    pub(in crate::mint) fn certified(&self) -> Result<&Arc<Certified>, NotIssued> {
+        self.certified.as_ref().ok_or_else(|| NotIssued::NoAuthority {
+            id: self.id().to_owned(),
+        })
+    }
 }
 
 /// All authorities at one generation.
@@ -160,214 +197,43 @@ impl AuthoritySet {
         published.map(|one| one.public.clone()).collect()
     }
 
+    /// Returns the roots that verifiers of X.509-SVIDs must find.
+    pub fn published_roots(&self) -> Vec<X509Authority> {
+        let roots = self.of(Purpose::X509Root).filter(|one| one.state.is_published());
+        let published = roots.flat_map(|root| {
+            root.certificates().iter().map(|certificate| X509Authority {
+                certificate: certificate.clone(),
+                key: root.public.material().clone(),
+            })
+        });
+        published.collect()
+    }
+
+    /// Returns what the documents show.
+    pub fn published_keys(&self) -> PublishedKeys {
+        PublishedKeys {
+            jwt: self.published(),
+            x509: self.published_roots(),
+            sequence: self.generation,
+        }
+    }
+
+    /// Returns the intermediate that signs X.509-SVIDs.
+    pub fn intermediate(&self) -> Option<&Authority> {
+        self.of(Purpose::X509Intermediate)
+            .find(|one| one.state == State::Active)
+    }
+
+    /// Returns the authorities of one purpose.
+    pub fn of(&self, purpose: Purpose) -> impl Iterator<Item = &Authority> {
+        self.authorities.iter().filter(move |one| one.purpose == purpose)
+    }
+
     fn active(&self, purpose: Purpose, algorithm: SigningAlgorithm) -> Option<&Authority> {
         let mut authorities = self.authorities.iter();
         authorities.find(|one| one.purpose == purpose && one.algorithm == algorithm && one.state == State::Active)
     }
 }
-
-/// The authorities in use, swapped whole; cheap to clone.
-#[derive(Clone, Debug)]
-pub struct KeyRing(Arc<ArcSwap<AuthoritySet>>);
-
-impl KeyRing {
-    /// Opens the store's authorities; an empty store gets its first ones, which sign at once (`genesis`).
-    ///
-    /// They may: nobody can hold an older key set of an issuer that has never published one.
-    ///
-    /// # Errors
-    /// Fails where the store or the key source does, and on more than ten published keys.
-    pub async fn open(store: &dyn Store, source: &dyn KeySource, now: SystemTime) -> Result<Self, KeyRingRefused> {
-        let mut stored = store.authorities().await?;
-        if stored.rows.is_empty() {
-            let rows = genesis(source, now)?;
-            if !store.replace_authorities(stored.generation, &rows).await? {
-                return Err(KeyRingRefused::Contended);
-            }
-            stored = store.authorities().await?;
-        }
-        Ok(Self(Arc::new(ArcSwap::from_pointee(read(source, &stored)?))))
-    }
-
-    /// Returns the authorities of this moment.
-    pub fn load(&self) -> Arc<AuthoritySet> {
-        self.0.load_full()
-    }
-
-    /// Signs with the active authority; returns its key id, the signature's input as given, and the signature.
-    ///
-    /// # Errors
-    /// Refuses where no authority of that purpose and algorithm is active, or its source does not sign.
-    pub async fn sign<I: AsRef<[u8]>>(
-        &self,
-        purpose: Purpose,
-        algorithm: SigningAlgorithm,
-        input: impl FnOnce(&Authority) -> Result<I, MintRefusal>,
-    ) -> Result<Signed<I>, MintRefusal> {
-        let authorities = self.load();
-        let unavailable = |reason: String| MintRefusal::KeyUnavailable {
-            algorithm: name(algorithm),
-            reason,
-        };
-        let index = authorities
-            .authorities
-            .iter()
-            .position(|one| one.purpose == purpose && one.algorithm == algorithm && one.state == State::Active);
-        let authority = index.and_then(|index| authorities.authorities.get(index));
-        let authority = authority.ok_or_else(|| unavailable("no authority is active".to_owned()))?;
-        let input = input(authority)?;
-        let signature = authority
-            .key
-            .sign(input.as_ref())
-            .await
-            .map_err(|failed| unavailable(failed.to_string()))?;
-        Ok(Signed {
-            key_id: authority.id().to_owned(),
-            input,
-            signature,
-            verifier: authority.verifier.clone(),
-        })
-    }
-
-    /// Returns the key that signs checkpoints, and nothing else.
-    pub fn audit_key(&self) -> Option<Arc<dyn Key>> {
-        let authorities = self.load();
-        authorities
-            .active(Purpose::Audit, SigningAlgorithm::Es256)
-            .map(|authority| Arc::clone(&authority.key))
-    }
-}
-
-/// What was signed, with which key.
-#[derive(Debug)]
-pub struct Signed<I> {
-    /// The key.
-    pub key_id: String,
-    /// What was signed.
-    pub input: I,
-    /// The signature.
-    pub signature: Vec<u8>,
-    /// The key's verifying half.
-    pub verifier: PublicKey,
-}
-
-/// The authorities cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum KeyRingRefused {
-    /// Another process made the first authorities at the same moment.
-    #[error("another process changed the authorities; start again")]
-    Contended,
-    /// A row holds a word that this program does not know.
-    #[error("authority `{id}` has {field} `{found}`, which this program does not know")]
-    RowUnreadable {
-        /// The key id.
-        id: String,
-        /// Which field.
-        field: &'static str,
-        /// What it holds.
-        found: String,
-    },
-    /// The key source does not open or make a key.
-    #[error("a key is not available")]
-    Source(#[from] KeyUnavailable),
-    /// The store failed.
-    #[error("the authorities cannot be read or written")]
-    Store(#[from] StoreError),
-    /// More keys are published than verifiers take.
-    #[error("{found} keys are published, at most 10 are allowed")]
-    TooMany {
-        /// How many.
-        found: usize,
-    },
-}
-
-fn genesis(source: &dyn KeySource, now: SystemTime) -> Result<Vec<AuthorityRow>, KeyUnavailable> {
-    let wanted = [
-        (Purpose::Jwt, SigningAlgorithm::Rs256),
-        (Purpose::Jwt, SigningAlgorithm::Es256),
-        (Purpose::Audit, SigningAlgorithm::Es256),
-    ];
-    let row = |(purpose, algorithm): (Purpose, SigningAlgorithm)| {
-        let (key, sealed) = source.generate(purpose, algorithm)?;
-        Ok(AuthorityRow {
-            id: key.public_jwk().kid().to_owned(),
-            purpose: purpose.as_str().to_owned(),
-            algorithm: name(algorithm).to_owned(),
-            state: State::Active.as_str().to_owned(),
-            created_seconds: unix_seconds(now),
-            activates_seconds: unix_seconds(now),
-            expires_seconds: unix_seconds(now + AUTHORITY_LIFE),
-            sealed,
-        })
-    };
-    wanted.into_iter().map(row).collect()
-}
-
-fn read(source: &dyn KeySource, stored: &Authorities) -> Result<AuthoritySet, KeyRingRefused> {
-    let authorities = stored
-        .rows
-        .iter()
-        .map(|row| read_row(source, row))
-        .collect::<Result<Vec<_>, _>>()?;
-    let set = AuthoritySet {
-        generation: stored.generation,
-        authorities,
-    };
-    let found = set.published().len();
-    if found > MAX_PUBLISHED {
-        Err(KeyRingRefused::TooMany { found })
-    } else {
-        Ok(set)
-    }
-}
-
-fn read_row(source: &dyn KeySource, row: &AuthorityRow) -> Result<Authority, KeyRingRefused> {
-    let unreadable = |field, found: &str| KeyRingRefused::RowUnreadable {
-        id: row.id.clone(),
-        field,
-        found: found.to_owned(),
-    };
-    let purpose = [Purpose::Audit, Purpose::Jwt]
-        .into_iter()
-        .find(|one| one.as_str() == row.purpose);
-    let purpose = purpose.ok_or_else(|| unreadable("purpose", &row.purpose))?;
-    let algorithm = [SigningAlgorithm::Es256, SigningAlgorithm::Rs256]
-        .into_iter()
-        .find(|one| name(*one) == row.algorithm);
-    let algorithm = algorithm.ok_or_else(|| unreadable("algorithm", &row.algorithm))?;
-    let state = State::ALL.into_iter().find(|one| one.as_str() == row.state);
-    let state = state.ok_or_else(|| unreadable("state", &row.state))?;
-    let expires = from_unix_seconds(row.expires_seconds);
-    let expires = expires.ok_or_else(|| unreadable("expires", &row.expires_seconds.to_string()))?;
-    let key = source.open(&row.id, purpose, algorithm, &row.sealed)?;
-    let public = key.public_jwk();
-    if public.kid() != row.id {
-        return Err(unreadable("id", public.kid()));
-    }
-    let verifier = verifier(&public)?;
-    Ok(Authority {
-        key,
-        public,
-        verifier,
-        purpose,
-        algorithm,
-        state,
-        expires,
-    })
-}
-
-fn name(algorithm: SigningAlgorithm) -> &'static str {
-    match algorithm {
-        SigningAlgorithm::Es256 => "ES256",
-        SigningAlgorithm::Rs256 => "RS256",
-    }
-}
-
-/// LIMITS.md: a JWT authority lives 30 days.
-const AUTHORITY_LIFE: Duration = Duration::from_hours(30 * 24);
-/// LIMITS.md: the 11th published key is refused (AWS stops finding the key at 100).
-const MAX_PUBLISHED: usize = 10;
 
 #[cfg(test)]
 mod tests;

@@ -1,21 +1,42 @@
 //! The life of authorities, as far as it begins.
 
+use std::time::Duration;
+
 use super::*;
 use crate::{
-    clock::parse_rfc3339, jose::Seal, mint::keys::store::StoreKeys, secret::SystemRandom,
-    store::forgetful::ForgetfulStore,
+    mint::{
+        MintRefusal,
+        fixture::{certification, now, source},
+        keys::KeySource as _,
+    },
+    store::{AuthorityRow, BoxFuture, Store as _, forgetful::ForgetfulStore},
 };
 
-fn now() -> SystemTime {
-    parse_rfc3339("2026-01-16T14:40:00Z").unwrap()
+/// A process that publishes what it is told.
+#[derive(Debug)]
+struct Publishes(fn(&str) -> bool);
+
+impl Serving for Publishes {
+    fn freshen(&self) -> BoxFuture<'_, Result<(), Stale>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn publishes(&self, id: &str) -> bool {
+        self.0(id)
+    }
 }
 
-fn source(kek: u8) -> StoreKeys {
-    StoreKeys::new(Seal::new(&[kek; 32]).unwrap(), Arc::new(SystemRandom))
+/// Rows of an active ES256 key for JWT-SVIDs and of `count` - 1 retired ones.
+fn rows(count: usize) -> Vec<AuthorityRow> {
+    let mut rows = rows_active(count);
+    for row in rows.iter_mut().skip(1) {
+        row.state = "retired".to_owned();
+    }
+    rows
 }
 
 /// Rows of `count` active ES256 keys for JWT-SVIDs.
-fn rows(count: usize) -> Vec<AuthorityRow> {
+fn rows_active(count: usize) -> Vec<AuthorityRow> {
     let keys = source(1);
     let row = |_| {
         let (key, sealed) = keys.generate(Purpose::Jwt, SigningAlgorithm::Es256).unwrap();
@@ -28,6 +49,8 @@ fn rows(count: usize) -> Vec<AuthorityRow> {
             activates_seconds: 0,
             expires_seconds: 10,
             sealed,
+            certificates: Vec::new(),
+            removes_seconds: 0,
         }
     };
     (0..count).map(row).collect()
@@ -36,14 +59,16 @@ fn rows(count: usize) -> Vec<AuthorityRow> {
 async fn opened(rows: &[AuthorityRow]) -> Result<KeyRing, KeyRingRefused> {
     let store = ForgetfulStore::new();
     assert!(store.replace_authorities(0, rows).await.unwrap());
-    KeyRing::open(&*store, &source(1), now()).await
+    KeyRing::open(&*store, &source(1), certification(), now()).await
 }
 
 #[tokio::test]
 async fn an_empty_store_gets_its_first_authorities_and_they_sign_at_once() {
     let store = ForgetfulStore::new();
 
-    let ring = KeyRing::open(&*store, &source(1), now()).await.unwrap();
+    let ring = KeyRing::open(&*store, &source(1), certification(), now())
+        .await
+        .unwrap();
 
     let set = ring.load();
     let made: Vec<_> = set
@@ -57,6 +82,8 @@ async fn an_empty_store_gets_its_first_authorities_and_they_sign_at_once() {
             (Purpose::Jwt, SigningAlgorithm::Rs256, State::Active),
             (Purpose::Jwt, SigningAlgorithm::Es256, State::Active),
             (Purpose::Audit, SigningAlgorithm::Es256, State::Active),
+            (Purpose::X509Root, SigningAlgorithm::Es256, State::Active),
+            (Purpose::X509Intermediate, SigningAlgorithm::Es256, State::Active),
         ]
     );
     assert_eq!(set.authorities()[0].expires(), now() + Duration::from_hours(30 * 24));
@@ -65,9 +92,13 @@ async fn an_empty_store_gets_its_first_authorities_and_they_sign_at_once() {
 #[tokio::test]
 async fn a_second_start_finds_the_same_keys() {
     let store = ForgetfulStore::new();
-    let first = KeyRing::open(&*store, &source(1), now()).await.unwrap();
+    let first = KeyRing::open(&*store, &source(1), certification(), now())
+        .await
+        .unwrap();
 
-    let second = KeyRing::open(&*store, &source(1), now()).await.unwrap();
+    let second = KeyRing::open(&*store, &source(1), certification(), now())
+        .await
+        .unwrap();
 
     assert_eq!(first.load().published(), second.load().published());
     assert_eq!(first.load().generation(), second.load().generation());
@@ -76,19 +107,24 @@ async fn a_second_start_finds_the_same_keys() {
 #[tokio::test]
 async fn tm_15_another_key_encryption_key_opens_nothing() {
     let store = ForgetfulStore::new();
-    KeyRing::open(&*store, &source(1), now()).await.unwrap();
+    KeyRing::open(&*store, &source(1), certification(), now())
+        .await
+        .unwrap();
 
-    let refused = KeyRing::open(&*store, &source(2), now()).await;
+    let refused = KeyRing::open(&*store, &source(2), certification(), now()).await;
 
     assert!(matches!(refused, Err(KeyRingRefused::Source(_))), "{refused:?}");
 }
 
 #[tokio::test]
 async fn the_audit_key_is_not_published_and_signs_no_svid() {
-    let ring = KeyRing::open(&*ForgetfulStore::new(), &source(1), now()).await.unwrap();
+    let ring = KeyRing::open(&*ForgetfulStore::new(), &source(1), certification(), now())
+        .await
+        .unwrap();
     let audit = ring.audit_key().unwrap().public_jwk();
 
     assert!(ring.load().published().iter().all(|key| key.kid() != audit.kid()));
+    ring.serve(Arc::new(Publishes(|_| true)));
     let signed = ring
         .sign(Purpose::Jwt, SigningAlgorithm::Es256, |_| Ok("input"))
         .await
@@ -98,29 +134,112 @@ async fn the_audit_key_is_not_published_and_signs_no_svid() {
 
 #[tokio::test]
 async fn ten_published_keys_are_taken_and_the_eleventh_is_refused() {
-    assert_eq!(opened(&rows(10)).await.unwrap().load().published().len(), 10);
+    // The root is one of them.
+    assert_eq!(opened(&rows(9)).await.unwrap().load().published().len(), 9);
     assert!(matches!(
-        opened(&rows(11)).await,
+        opened(&rows(10)).await,
         Err(KeyRingRefused::TooMany { found: 11 })
     ));
 }
 
+/// What a process says of every key, with a word for it.
+type Said = (&'static str, fn(&str) -> bool);
+
+/// How the private half of a row is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Half {
+    Foreign,
+    Missing,
+    There,
+}
+
 #[tokio::test]
-async fn a_key_signs_only_while_it_is_active() {
-    for state in ["prepared", "published", "retired", "removed"] {
+async fn t_12_where_journal_and_keys_disagree_nothing_signs_with_an_unpublished_key() {
+    let served: [Said; 2] = [("served", |_| true), ("not served", |_| false)];
+    for state in State::ALL {
+        for half in [Half::There, Half::Missing, Half::Foreign] {
+            for (how, publishes) in served {
+                let mut rows = rows(2);
+                let foreign = rows.pop().unwrap();
+                rows[0].state = state.as_str().to_owned();
+                match half {
+                    Half::Foreign => rows[0].sealed = foreign.sealed,
+                    Half::Missing => rows[0].sealed = Vec::new(),
+                    Half::There => {}
+                }
+
+                let ring = opened(&rows).await;
+                let signs = match ring {
+                    Ok(ring) => {
+                        ring.serve(Arc::new(Publishes(publishes)));
+                        let signed = ring.sign(Purpose::Jwt, SigningAlgorithm::Es256, |_| Ok("input")).await;
+                        signed.is_ok()
+                    }
+                    Err(refused) => {
+                        assert!(matches!(refused, KeyRingRefused::Source(_)), "{refused:?}");
+                        assert!(state != State::Removed && half != Half::There, "{state:?} {half:?}");
+                        false
+                    }
+                };
+
+                let may = state == State::Active && half == Half::There && how == "served";
+                assert_eq!(signs, may, "{state:?}, private half {half:?}, {how}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_ring_that_nobody_publishes_for_signs_nothing() {
+    let ring = opened(&rows(1)).await.unwrap();
+
+    let refused = ring.sign(Purpose::Jwt, SigningAlgorithm::Es256, |_| Ok("input")).await;
+
+    assert!(matches!(refused, Err(MintRefusal::KeyUnavailable { .. })));
+    assert!(refused.unwrap_err().to_string().contains("not in the documents"));
+}
+
+#[tokio::test]
+async fn published_are_the_states_between_prepared_and_removed() {
+    for state in State::ALL {
         let mut rows = rows(1);
-        rows[0].state = state.to_owned();
-        let ring = opened(&rows).await.unwrap();
+        rows[0].state = state.as_str().to_owned();
 
-        let refused = ring.sign(Purpose::Jwt, SigningAlgorithm::Es256, |_| Ok("input")).await;
+        let published = opened(&rows).await.unwrap().load().published().len();
 
-        assert!(matches!(refused, Err(MintRefusal::KeyUnavailable { .. })), "{state}");
-        assert_eq!(
-            ring.load().published().len(),
-            usize::from(["published", "retired"].contains(&state)),
-            "{state}"
+        let listed = state != State::Prepared && state != State::Removed;
+        assert_eq!(published, usize::from(listed), "{state:?}");
+    }
+}
+
+#[tokio::test]
+async fn t_12_rows_that_contradict_each_other_or_the_time_are_refused() {
+    type Change = fn(&mut Vec<AuthorityRow>);
+    let changes: [(&str, Change); 3] = [
+        ("is there twice", |rows| {
+            rows[1].state = "retired".to_owned();
+            rows[1].id = rows[0].id.clone();
+        }),
+        ("is active beside another of its purpose and algorithm", |_| {}),
+        ("is active before its time", |rows| {
+            rows.truncate(1);
+            rows[0].activates_seconds = crate::clock::unix_seconds(now()) + 601;
+        }),
+    ];
+    for (expected, change) in changes {
+        let mut rows = rows_active(2);
+        change(&mut rows);
+
+        let refused = opened(&rows).await;
+
+        assert!(
+            matches!(&refused, Err(KeyRingRefused::Contradiction { problem, .. }) if *problem == expected),
+            "{expected}: {refused:?}"
         );
     }
+    let mut rows = rows_active(1);
+    rows[0].activates_seconds = crate::clock::unix_seconds(now()) + 600;
+    assert!(opened(&rows).await.is_ok());
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 //!
 //! A key source makes keys and opens them for signing; the private half never leaves it except sealed.
 
+pub mod ephemeral;
 pub mod store;
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
@@ -41,8 +42,22 @@ pub trait Key: Send + Sync + fmt::Debug {
     /// Signs `input`.
     fn sign<'a>(&'a self, input: &'a [u8]) -> Signing<'a>;
 
+    /// Returns who makes sure that a signature is right before it is used.
+    fn signature_check(&self) -> SignatureCheck {
+        SignatureCheck::Lint
+    }
+
     /// Returns the public half; its `kid` is the RFC 7638 thumbprint.
     fn public_jwk(&self) -> PublicJwk;
+}
+
+/// Who holds a signature against the public key before anything is made of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignatureCheck {
+    /// `mint::lint`: the source may have signed with another key, or wrongly.
+    Lint,
+    /// The source itself, in this process and with the public half that is published.
+    Source,
 }
 
 /// A signature that may have to travel.

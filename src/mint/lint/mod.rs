@@ -2,11 +2,14 @@
 //!
 //! It reads the token as a relying party would, and must never take anything from the builder but what was asked for.
 
+pub(in crate::mint) mod chain;
+pub(in crate::mint) mod x509;
+
 use serde_json::{Map, Value};
 
 use crate::{
-    jose::{PublicKey, Unverified},
-    mint::MintRefusal,
+    jose::{Claims, PublicKey, Unverified},
+    mint::{MintRefusal, keys::SignatureCheck},
     spiffe::SpiffeId,
 };
 
@@ -14,7 +17,11 @@ use crate::{
 ///
 /// # Errors
 /// Names the first difference.
-pub fn check(token: &str, key: &PublicKey, wanted: &Map<String, Value>) -> Result<(), MintRefusal> {
+pub fn check(
+    token: &str,
+    (key, signature): (&PublicKey, SignatureCheck),
+    wanted: &Map<String, Value>,
+) -> Result<(), MintRefusal> {
     let failed = |reason: String| MintRefusal::Lint { reason };
     if token.len() > MAX_SVID_BYTES {
         return Err(failed(format!(
@@ -30,8 +37,20 @@ pub fn check(token: &str, key: &PublicKey, wanted: &Map<String, Value>) -> Resul
             key.kid()
         )));
     }
-    let verified = parsed.verify(key).map_err(|refusal| failed(refusal.to_string()))?;
-    let claims = verified.get();
+    match signature {
+        SignatureCheck::Lint => drop(parsed.verify(key).map_err(|refusal| failed(refusal.to_string()))?),
+        SignatureCheck::Source if key.allows(parsed.algorithm()) => {}
+        SignatureCheck::Source => {
+            let found = parsed.algorithm();
+            return Err(failed(format!("`alg` is {found}, which the key is not for")));
+        }
+    }
+    compare(parsed.claims_unverified(), wanted)
+}
+
+/// Holds the claims that a reader finds against those asked for, and against what every cloud accepts.
+fn compare(claims: &Claims, wanted: &Map<String, Value>) -> Result<(), MintRefusal> {
+    let failed = |reason: String| MintRefusal::Lint { reason };
     if claims.iter().count() != wanted.len() || wanted.iter().any(|(name, value)| claims.get(name) != Some(value)) {
         return Err(failed("the claims are not those asked for".to_owned()));
     }

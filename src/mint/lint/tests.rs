@@ -40,7 +40,11 @@ fn checked(change: impl FnOnce(&mut Map<String, Value>)) -> Result<(), MintRefus
     let mut claims = claims();
     change(&mut claims);
     let token = signed(&key, public.kid(), &claims);
-    check(&token, &PublicKey::from_public_jwk(&public).unwrap(), &claims)
+    check(
+        &token,
+        (&PublicKey::from_public_jwk(&public).unwrap(), SignatureCheck::Lint),
+        &claims,
+    )
 }
 
 fn set(name: &'static str, value: Value) -> impl FnOnce(&mut Map<String, Value>) {
@@ -85,7 +89,7 @@ fn takes_8_kib_and_refuses_one_byte_more() {
         let mut claims = claims();
         claims.insert("pad".to_owned(), json!("a".repeat(bytes)));
         let token = signed(&key, public.kid(), &claims);
-        (token.len(), check(&token, &verifier, &claims))
+        (token.len(), check(&token, (&verifier, SignatureCheck::Lint), &claims))
     };
     let longest = (5000..7000)
         .rev()
@@ -110,7 +114,12 @@ fn refuses_claims_that_were_not_asked_for() {
         signed_claims.insert(name.to_owned(), value);
 
         assert!(
-            check(&signed(&key, public.kid(), &signed_claims), &verifier, &wanted).is_err(),
+            check(
+                &signed(&key, public.kid(), &signed_claims),
+                (&verifier, SignatureCheck::Lint),
+                &wanted
+            )
+            .is_err(),
             "{name}"
         );
     }
@@ -122,6 +131,32 @@ fn refuses_another_key_or_key_id() {
     let (other, _) = key();
     let verifier = PublicKey::from_public_jwk(&public).unwrap();
 
-    assert!(check(&signed(&other, public.kid(), &claims()), &verifier, &claims()).is_err());
-    assert!(check(&signed(&one, "other", &claims()), &verifier, &claims()).is_err());
+    assert!(
+        check(
+            &signed(&other, public.kid(), &claims()),
+            (&verifier, SignatureCheck::Lint),
+            &claims()
+        )
+        .is_err()
+    );
+    assert!(
+        check(
+            &signed(&one, "other", &claims()),
+            (&verifier, SignatureCheck::Lint),
+            &claims()
+        )
+        .is_err()
+    );
+}
+
+/// Even where the source checked its signature, the header must name the key and its algorithm.
+#[test]
+fn refuses_another_algorithm_than_the_keys_even_from_a_source_that_checks_itself() {
+    let ((one, public), rsa) = (key(), SigningKey::generate(SigningAlgorithm::Rs256).unwrap());
+    let other = PublicKey::from_public_jwk(&rsa.public_jwk(public.kid())).unwrap();
+    let right = PublicKey::from_public_jwk(&public).unwrap();
+    let token = signed(&one, public.kid(), &claims());
+
+    assert!(check(&token, (&other, SignatureCheck::Source), &claims()).is_err());
+    assert!(check(&token, (&right, SignatureCheck::Source), &claims()).is_ok());
 }

@@ -4,9 +4,9 @@
 
 use std::{fmt, sync::Arc};
 
-use super::{Key, KeySource, KeyUnavailable, Signing};
+use super::{Key, KeySource, KeyUnavailable, SignatureCheck, Signing};
 use crate::{
-    jose::{PublicJwk, PublicKey, Seal, SigningAlgorithm, SigningKey},
+    jose::{Algorithm, PublicJwk, PublicKey, Seal, SigningAlgorithm, SigningKey},
     mint::authority::Purpose,
     secret::Random,
 };
@@ -87,6 +87,16 @@ impl Key for StoredKey {
                 .sign(input)
                 .map_err(|source| unavailable("signing", source))
         })
+    }
+
+    /// AWS-LC holds every RSA signature against the public half before it returns it, so that a fault in the Chinese
+    /// remainder computation cannot give the key away; it does not do so for ECDSA.
+    fn signature_check(&self) -> SignatureCheck {
+        if self.private.algorithm() == Algorithm::Rs256 {
+            SignatureCheck::Source
+        } else {
+            SignatureCheck::Lint
+        }
     }
 
     fn public_jwk(&self) -> PublicJwk {
