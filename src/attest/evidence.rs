@@ -1,8 +1,15 @@
 //! What a workload presents: its token, and what it proves besides.
 //!
-//! Nothing here is verified, apart from the DPoP proof that made a [`Possession::Dpop`].
+//! Nothing here is verified, apart from the DPoP proof that made a [`Possession::Dpop`], and that the peer of a
+//! connection holds the key of its [`ClientCertificate`].
 
-use std::{fmt, time::SystemTime};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use rustls::pki_types::CertificateDer;
 
 use crate::{
     secret::{Digest, NoRandomness, Random, Secret, hex},
@@ -15,6 +22,7 @@ pub struct Evidence {
     token: Secret,
     kind: Option<String>,
     possession: Possession,
+    certificate: Option<ClientCertificate>,
 }
 
 impl Evidence {
@@ -24,7 +32,21 @@ impl Evidence {
             token,
             kind,
             possession,
+            certificate: None,
         }
+    }
+
+    /// Takes the certificate of the connection, which is the evidence itself; there is no token.
+    pub fn of_certificate(certificate: ClientCertificate, kind: String, possession: Possession) -> Self {
+        Self {
+            certificate: Some(certificate),
+            ..Self::new(Secret::new(String::new()), Some(kind), possession)
+        }
+    }
+
+    /// Returns the certificate that stands in the token's place.
+    pub fn certificate_unverified(&self) -> Option<&ClientCertificate> {
+        self.certificate.as_ref()
     }
 
     /// Returns the token, unverified.
@@ -42,9 +64,40 @@ impl Evidence {
         &self.possession
     }
 
-    /// Returns the SHA-256 of the token, which may be logged.
+    /// Returns the SHA-256 of the token, or of the certificate in its place, which may be logged.
     pub fn sha256(&self) -> Digest {
-        self.token.sha256()
+        let certificate = self.certificate.as_ref();
+        certificate.map_or_else(|| self.token.sha256(), ClientCertificate::sha256)
+    }
+}
+
+/// The certificates that the peer of a connection presented, leaf first; it proved that it holds the leaf's key.
+///
+/// They were verified while the connection was made. A connection may outlive a bundle, so they are verified again
+/// wherever they serve as evidence (T-04).
+#[derive(Clone, PartialEq, Eq)]
+pub struct ClientCertificate(Arc<[CertificateDer<'static>]>);
+
+impl ClientCertificate {
+    /// Takes a chain, leaf first.
+    pub fn new(chain: &[CertificateDer<'_>]) -> Self {
+        Self(chain.iter().map(|one| one.clone().into_owned()).collect())
+    }
+
+    /// Returns the chain, leaf first.
+    pub fn chain_unverified(&self) -> &[CertificateDer<'static>] {
+        &self.0
+    }
+
+    /// Returns the SHA-256 of the leaf.
+    pub fn sha256(&self) -> Digest {
+        Digest::of(self.0.first().map_or(&[][..], |leaf| leaf.as_ref()))
+    }
+}
+
+impl fmt::Debug for ClientCertificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ClientCertificate").field(&self.sha256()).finish()
     }
 }
 
@@ -87,7 +140,10 @@ impl Possession {
     }
 }
 
-/// The id of one request: 128 random bits in lower-case hex.
+/// The id of one request, 32 lower-case hex digits: 48 random bits, the time in milliseconds, 32 random bits.
+///
+/// The first 12 digits alone tell requests apart in a cloud's session name; those behind them grow with time, so that a
+/// store can keep ids in order without touching a random page for each (performance.md B1).
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct ExchangeId(String);
 
@@ -96,10 +152,17 @@ impl ExchangeId {
     ///
     /// # Errors
     /// Fails where the platform gives no randomness.
-    pub fn draw(random: &dyn Random) -> Result<Self, NoRandomness> {
-        let mut bytes = [0; 16];
+    pub fn draw(random: &dyn Random, now: SystemTime) -> Result<Self, NoRandomness> {
+        let mut bytes = [0; 10];
         random.fill(&mut bytes)?;
-        Ok(Self(hex(&bytes)))
+        let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let (first, last) = bytes.split_at(6);
+        Ok(Self(format!(
+            "{}{:012x}{}",
+            hex(first),
+            since.as_millis() & MAX_48_BITS,
+            hex(last)
+        )))
     }
 
     /// Returns the 32 hex digits.
@@ -112,6 +175,8 @@ impl ExchangeId {
         self.0.get(..12).unwrap_or(&self.0)
     }
 }
+
+const MAX_48_BITS: u128 = (1 << 48) - 1;
 
 impl fmt::Display for ExchangeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

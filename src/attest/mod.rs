@@ -5,8 +5,12 @@
 pub mod attribute;
 pub mod dpop;
 pub mod evidence;
+mod form;
 pub mod oidc;
+pub mod own_documents;
 pub mod refusal;
+pub mod spiffe;
+pub mod unclaimed;
 
 use std::{
     fmt,
@@ -17,7 +21,8 @@ use std::{
 };
 
 pub use attribute::Attributes;
-pub use evidence::{Evidence, ExchangeId, Possession};
+pub use evidence::{ClientCertificate, Evidence, ExchangeId, Possession};
+pub use own_documents::OwnDocuments;
 pub use refusal::AttestRefusal;
 
 use crate::{
@@ -25,7 +30,8 @@ use crate::{
     fetch::Fetch,
     jose::Verified,
     name::Name,
-    secret::Digest,
+    secret::{Digest, Secret},
+    spiffe::{SvidRefused, TrustDomain, X509Svid},
     store::{Binding, LedgerUse, UseRule},
 };
 
@@ -50,12 +56,23 @@ pub trait Attestor: Send + Sync + fmt::Debug {
         &[]
     }
 
+    /// Returns who judges client certificates before a connection stands; `None` for kinds that have none.
+    fn client_certificates(&self) -> Option<&dyn ClientCertificates> {
+        None
+    }
+
     /// Judges `evidence`; the first attestor that answers other than [`Verdict::NotMine`] ends the search.
     fn judge<'a>(
         &'a self,
         evidence: &'a Evidence,
         now: SystemTime,
     ) -> Pin<Box<dyn Future<Output = Verdict> + Send + 'a>>;
+}
+
+/// Judges the certificate of a client while its connection is made.
+pub trait ClientCertificates: Send + Sync {
+    /// Verifies a chain, leaf first; `None` where its trust domain is not this attestor's.
+    fn verify(&self, certificate: &ClientCertificate, now: SystemTime) -> Option<Result<X509Svid, SvidRefused>>;
 }
 
 /// What an attestor says of evidence.
@@ -121,8 +138,8 @@ pub struct Findings<'a> {
 
 /// Concludes an attestation from verified evidence.
 ///
-/// The `Verified` is the proof that the findings come from bytes whose signature was checked.
-pub fn conclude<T>(_proof: &Verified<T>, evidence: &Evidence, findings: Findings<'_>) -> Attestation {
+/// The proof shows that the findings come from bytes whose signature was checked.
+pub fn conclude(_proof: &impl Proof, evidence: &Evidence, findings: Findings<'_>) -> Attestation {
     let id = findings
         .token_id
         .as_deref()
@@ -142,6 +159,21 @@ pub fn conclude<T>(_proof: &Verified<T>, evidence: &Evidence, findings: Findings
         stands_until: findings.stands_until,
         ledger,
     }
+}
+
+/// What only a verifier can make: a signature over the bytes it was read from was found good (invariant 5).
+pub trait Proof: sealed::Sealed {}
+
+impl<T> Proof for Verified<T> {}
+impl Proof for X509Svid {}
+
+mod sealed {
+    /// Nobody else may call something a proof.
+    #[expect(unnameable_types, reason = "that is the seal")]
+    pub trait Sealed {}
+
+    impl<T> Sealed for crate::jose::Verified<T> {}
+    impl Sealed for crate::spiffe::X509Svid {}
 }
 
 fn ledger_use(findings: &Findings<'_>, evidence: &Evidence, key: Digest, rule: UseRule) -> LedgerUse {
@@ -250,6 +282,10 @@ pub struct AttestorContext {
     pub name: AttestorName,
     /// Our issuer URL: the default audience of evidence.
     pub issuer: String,
+    /// Our trust domain.
+    pub trust_domain: TrustDomain,
+    /// Our own published documents, whose keys verify our own SVIDs.
+    pub own: OwnDocuments,
     /// The one outbound client for issuers' documents.
     pub fetch: Arc<Fetch>,
     /// Tells the time to background refreshes.
@@ -265,12 +301,14 @@ pub struct Builtin {
     pub manual: &'static str,
     /// A sample `[[attestor]]` table, parsed by a test.
     pub sample: &'static str,
+    /// Says whether a token has the outer form of this kind; what it answers depends on the token alone.
+    pub form: fn(&Secret) -> Result<(), AttestRefusal>,
     /// Makes an attestor from its table (without `name` and `kind`).
     pub configure: fn(AttestorContext, toml::Table) -> Result<Arc<dyn Attestor>, Misconfigured>,
 }
 
 /// The kinds of attestor that are compiled in.
-pub const BUILTINS: &[Builtin] = &[oidc::BUILTIN];
+pub const BUILTINS: &[Builtin] = &[oidc::BUILTIN, spiffe::BUILTIN];
 
 /// A plugin's table does not configure.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

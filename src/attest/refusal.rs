@@ -64,11 +64,13 @@ pub enum AttestRefusal {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// No configured attestor takes evidence of this kind.
-    #[error("no attestor takes evidence of kind `{found}`")]
+    /// No attestor that is compiled in takes evidence of this kind; what is configured is nobody's to learn here.
+    #[error("evidence of kind `{found}` is not known, expected one of `{expected}`")]
     KindUnknown {
         /// The kind claimed.
         found: String,
+        /// The kinds that are compiled in.
+        expected: String,
     },
     /// Whether this evidence was used before cannot be asked.
     #[error("the ledger of used evidence is not available")]

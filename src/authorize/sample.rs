@@ -132,7 +132,7 @@ impl Sample {
         let registry = Registry::new(trust_domain(), self.entries.clone()).expect("entries without problems");
         let workload = registry.identify(ask.job.attested()).expect("a workload");
         let request = AuthorizeRequest {
-            exchange_id: ExchangeId::draw(&SystemRandom).expect("randomness"),
+            exchange_id: ExchangeId::draw(&SystemRandom, std::time::SystemTime::UNIX_EPOCH).expect("randomness"),
             workload,
             relying_party: &ask.relying_party,
             wants: ask.wants,

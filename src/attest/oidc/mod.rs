@@ -31,6 +31,7 @@ pub const BUILTIN: Builtin = Builtin {
     kind: KIND,
     manual: include_str!("manual.md"),
     sample: include_str!("sample.toml"),
+    form: super::form::of_a_compact_jws,
     configure,
 };
 

@@ -16,8 +16,8 @@ use crate::{
     identify::sample::{github_job, now},
     secret::Digest,
     store::{
-        Authorities, AuthorityRow, BoxFuture, Commit, Compose, LedgerRow, LedgerUse, LockRow, Store, StoreError,
-        TrailFilter, TrailRow,
+        Authorities, AuthorityRow, BoxFuture, Changes, Commit, Compose, Lease, LedgerRow, LedgerUse, LockRow,
+        RevocationRow, Revocations, Store, StoreError, TrailFilter, TrailRow, forgetful::ForgetfulStore,
     },
 };
 
@@ -150,6 +150,27 @@ fn unasked<'a, T: Send + 'a>() -> BoxFuture<'a, Result<T, StoreError>> {
 }
 
 impl Store for LockStore {
+    fn begin_chain<'a>(&'a self, _writer: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
+        unasked()
+    }
+
+    fn lost_intents<'a>(&'a self, _writer: &'a str, _limit: u32) -> BoxFuture<'a, Result<Vec<TrailRow>, StoreError>> {
+        unasked()
+    }
+
+    fn lease<'a>(
+        &'a self,
+        _name: &'a str,
+        _holder: &'a str,
+        _hold: Duration,
+    ) -> BoxFuture<'a, Result<Option<Lease>, StoreError>> {
+        unasked()
+    }
+
+    fn changes(&self) -> Changes {
+        Changes::default()
+    }
+
     fn commit<'a>(
         &'a self,
         _uses: &'a [LedgerUse],
@@ -213,6 +234,14 @@ impl Store for LockStore {
         unasked()
     }
 
+    fn revocations(&self) -> BoxFuture<'_, Result<Revocations, StoreError>> {
+        unasked()
+    }
+
+    fn revoke<'a>(&'a self, _rows: &'a [RevocationRow], _now: SystemTime) -> BoxFuture<'a, Result<bool, StoreError>> {
+        unasked()
+    }
+
     fn fact<'a>(&'a self, _name: &'a str) -> BoxFuture<'a, Result<Option<String>, StoreError>> {
         unasked()
     }
@@ -267,6 +296,23 @@ async fn a_lock_holds_at_once_in_the_process_that_sets_it_and_ends_when_it_is_re
     assert!(locks.remove(&lock.id).await.unwrap());
     assert_eq!(decided_on(&locks), Ok(()));
     assert!(!locks.remove(&lock.id).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_lock_that_another_process_sets_is_read_at_once_where_the_store_gives_word() {
+    let store = ForgetfulStore::new();
+    let never = Duration::from_hours(1);
+    let start = || {
+        let clock: Arc<FakeClock> = clock();
+        Locks::start_every(never, Arc::clone(&store) as Arc<dyn Store>, clock)
+    };
+    let (here, there) = (start().await.unwrap(), start().await.unwrap());
+    // The first tick of either comes at once and is not what this is about.
+    tokio::time::sleep(OFTEN).await;
+
+    here.add(LockTarget::Entry, "shop-deploy", "leaked key").await.unwrap();
+
+    eventually(|| decided_on(&there).is_err()).await;
 }
 
 #[tokio::test]

@@ -134,8 +134,13 @@ impl Shared {
     async fn keep_fresh(self: Arc<Self>, every: Duration) {
         let mut ticks = tokio::time::interval(every);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        // Word of a change comes before the next tick where the store can give it; it may get lost, the tick does not.
+        let mut changes = self.store.changes();
         loop {
-            ticks.tick().await;
+            tokio::select! {
+                _now = ticks.tick() => {}
+                () = changes.locks() => {}
+            }
             let turn = self.turn.lock().await;
             if let Err(error) = self.read(&turn).await {
                 tracing::warn!(

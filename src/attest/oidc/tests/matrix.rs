@@ -149,6 +149,33 @@ async fn t_21_refuses_hs256_with_the_issuers_public_key_as_secret() {
 }
 
 #[tokio::test]
+async fn jwt_bcp_1_es512_is_not_of_the_list_and_a_key_for_it_disturbs_no_other() {
+    use aws_lc_rs::{
+        rand::SystemRandom,
+        signature::{ECDSA_P521_SHA512_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _},
+    };
+    let stage = Stage::github("").await;
+    let key = EcdsaKeyPair::generate(&ECDSA_P521_SHA512_FIXED_SIGNING).unwrap();
+    let (x, y) = key.public_key().as_ref()[1..].split_at(66);
+    let coordinate = |bytes: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(bytes);
+    let mut jwks = stage.ci.jwks();
+    jwks["keys"].as_array_mut().unwrap().push(json!({
+        "kty": "EC", "crv": "P-521", "alg": "ES512", "use": "sig", "kid": "p521", "x": coordinate(x), "y": coordinate(y),
+    }));
+    stage.site.answer(JWKS, Answer::json(&jwks));
+    let good = parts(&fresh().signed_by(&stage.ci).unwrap());
+    let header = encoded(&json!({ "alg": "ES512", "kid": "p521", "typ": "JWT" }));
+    let input = format!("{header}.{}", good[1]);
+    let signature = key.sign(&SystemRandom::new(), input.as_bytes()).unwrap();
+    let genuine = Secret::new(format!("{input}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature)));
+
+    let verdict = stage.judge_token(genuine, Possession::Bearer, now()).await;
+
+    assert!(matches!(verdict, Verdict::NotMine), "{verdict:?}");
+    stage.attested(fresh()).await;
+}
+
+#[tokio::test]
 async fn t_54_refuses_unsigned_tokens_and_headers_that_bring_keys() {
     let stage = Stage::github("").await;
     let kid = stage.ci.jwks()["keys"][0]["kid"].clone();

@@ -15,7 +15,10 @@ use super::{
     fixture::{Ci, Job, github_job},
 };
 use crate::{
-    attest::{AttestRefusal, Attestation, Attestor, AttestorContext, AttestorName, Evidence, Possession, Verdict},
+    attest::{
+        AttestRefusal, Attestation, Attestor, AttestorContext, AttestorName, Evidence, OwnDocuments, Possession,
+        Verdict,
+    },
     clock::{FakeClock, parse_rfc3339},
     fetch::{
         Fetch,
@@ -23,6 +26,7 @@ use crate::{
     },
     jose::{SigningAlgorithm, SigningKey},
     secret::{Digest, Secret},
+    spiffe::TrustDomain,
 };
 
 pub(super) const AUDIENCE: &str = "https://id.acme.example";
@@ -97,6 +101,8 @@ fn context(resolver: &Arc<FakeResolver>) -> AttestorContext {
     AttestorContext {
         name: AttestorName::parse("github").unwrap(),
         issuer: AUDIENCE.to_owned(),
+        trust_domain: TrustDomain::parse("prod.acme.example").unwrap(),
+        own: OwnDocuments::default(),
         fetch: Arc::new(Fetch::new(Arc::clone(resolver) as Arc<dyn crate::fetch::Resolver>)),
         clock: FakeClock::at("2026-01-16T14:40:00Z"),
     }
