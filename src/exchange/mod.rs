@@ -2,6 +2,8 @@
 //!
 //! One folder a kind of relying party. None of them decides whether a workload may; that is [`Permission`]'s to prove.
 
+pub mod aws;
+pub mod aws_roles_anywhere;
 pub mod aws_sts;
 pub mod azure_entra;
 pub mod budget;
@@ -89,4 +91,10 @@ pub struct Builtin {
 }
 
 /// The kinds of relying party that are compiled in.
-pub const BUILTINS: &[Builtin] = &[aws_sts::BUILTIN, azure_entra::BUILTIN, gcp_sts::BUILTIN, svid::BUILTIN];
+pub const BUILTINS: &[Builtin] = &[
+    aws_roles_anywhere::BUILTIN,
+    aws_sts::BUILTIN,
+    azure_entra::BUILTIN,
+    gcp_sts::BUILTIN,
+    svid::BUILTIN,
+];

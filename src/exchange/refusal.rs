@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::secret::Digest;
+use crate::{authorize::Permission, secret::Digest, store::Unreleased};
 
 /// A relying party gave no credential.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -96,6 +96,17 @@ impl CloudRefusal {
             Self::Preflight { code, .. } | Self::Refused { code, .. } | Self::Throttled { code, .. } => Some(code),
             Self::BudgetSpent { .. } | Self::Garbage { .. } | Self::Oversized { .. } | Self::Unavailable { .. } => None,
         }
+    }
+
+    /// Refuses an SVID of the form that a relying party did not ask for.
+    pub fn wrong_form(cloud: &'static str, permission: &Permission) -> Unreleased<Self> {
+        let refusal = Self::Preflight {
+            cloud,
+            code: "svid_form".to_owned(),
+            problem: "the SVID is not of the form that this kind asks for".to_owned(),
+        };
+        let digest = refusal.digest(permission.exchange_id().as_str(), permission.relying_party().as_str());
+        Unreleased::new(refusal, digest)
     }
 
     /// Returns the digest that stands for this refusal in the trail.

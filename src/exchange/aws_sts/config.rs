@@ -13,16 +13,17 @@ use url::Url;
 
 use super::{
     request::Endpoint,
-    rules::{
-        Refusal,
-        limits::{self, RoleArn},
-        provider, session_policy,
-    },
+    rules::{limits, provider, session_policy},
     session::{self, Holder},
 };
 use crate::{
     attest::Misconfigured,
     authorize::{LifetimeMode, Terms},
+    exchange::aws::{
+        Refusal,
+        arn::{self, RoleArn},
+        role_session,
+    },
     jose::SigningAlgorithm,
     secret::Digest,
 };
@@ -114,7 +115,7 @@ pub(super) fn read(issuer: &str, table: toml::Table) -> Result<(Settings, Terms,
     let table: Table = table
         .try_into()
         .map_err(|problem: toml::de::Error| invalid("", problem.message()))?;
-    let role = limits::role_arn(&table.role_arn).map_err(|why| refused("role_arn", &why))?;
+    let role = arn::role_arn(&table.role_arn).map_err(|why| refused("role_arn", &why))?;
     let audience = table
         .audience
         .clone()
@@ -124,7 +125,7 @@ pub(super) fn read(issuer: &str, table: toml::Table) -> Result<(Settings, Terms,
     check_policies(&table)?;
     check_tags(&table)?;
     let seconds = i64::from(table.max_session_seconds);
-    if !limits::MAX_SESSION_DURATION.contains(&seconds) {
+    if !role_session::MAX_SESSION_DURATION.contains(&seconds) {
         return Err(invalid(
             "max_session_seconds",
             &format!("found {seconds}, AWS roles have 3600 to 43200"),
@@ -180,8 +181,8 @@ fn check_tags(table: &Table) -> Result<(), Misconfigured> {
         .map(|tag| (tag.clone(), String::new()))
         .collect();
     tags.push((session::EXCHANGE_TAG.to_owned(), String::new()));
-    limits::tags(&tags, &table.transitive_tags).map_err(|why| {
-        let is_transitive = limits::tags(&tags, &[]).is_ok();
+    role_session::tags(&tags, &table.transitive_tags).map_err(|why| {
+        let is_transitive = role_session::tags(&tags, &[]).is_ok();
         refused(
             if is_transitive {
                 "transitive_tags"

@@ -23,14 +23,18 @@ use self::{
     config::Settings,
     request::{Asked, Sts},
     response::Expected,
-    rules::{Refusal, limits, token},
+    rules::{limits, token},
     session::Holder,
 };
-use super::{Builtin, CloudCredential, CloudRefusal, Exchanged, RelyingParty, RelyingPartyContext, budget::Upstream};
+use super::{
+    Builtin, CloudCredential, CloudRefusal, Exchanged, RelyingParty, RelyingPartyContext,
+    aws::{Refusal, arn},
+    budget::Upstream,
+};
 use crate::{
     attest::Misconfigured,
     authorize::{Permission, RelyingPartyName, Terms},
-    mint::{EXCHANGED_SVID_LIFE, JwtSvid, Svid, SvidShape},
+    mint::{EXCHANGED_SVID_LIFE, JwtShape, JwtSvid, Svid, SvidShape},
     secret::{Digest, Secret},
     store::Unreleased,
 };
@@ -96,11 +100,11 @@ impl RelyingParty for AwsSts {
         let claims = holder(permission)
             .claims(&self.settings, permission.exchange_id().as_str())
             .map_err(|refusal| preflight(&refusal))?;
-        Ok(SvidShape {
+        Ok(SvidShape::Jwt(JwtShape {
             algorithm: self.settings.algorithm,
             claims,
             life: EXCHANGED_SVID_LIFE,
-        })
+        }))
     }
 
     fn request_digest(&self, permission: &Permission) -> Option<Digest> {
@@ -119,8 +123,11 @@ impl RelyingParty for AwsSts {
     }
 
     fn exchange(&self, svid: Svid, now: SystemTime) -> Pin<Box<dyn Future<Output = Exchanged> + Send + '_>> {
-        let Svid::Jwt(svid) = svid;
         Box::pin(async move {
+            let svid = match svid {
+                Svid::Jwt(svid) => svid,
+                Svid::X509(svid) => return Err(CloudRefusal::wrong_form("aws_sts", svid.permission())),
+            };
             match self.assume(&svid, now).await {
                 Ok(credential) => {
                     let digest = credential.digest();
@@ -185,7 +192,7 @@ impl Call<'_> {
             duration: self.duration,
         };
         let output = sts.assume(asked).await.map_err(|failure| response::refusal(&failure))?;
-        let limits::RoleArn {
+        let arn::RoleArn {
             partition,
             account,
             name,

@@ -4,11 +4,12 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{
-    config::Settings,
-    rules::{Refusal, limits, token},
+use super::{config::Settings, rules::token};
+use crate::{
+    attest::Attributes,
+    exchange::aws::{Refusal, role_session},
+    secret::Digest,
 };
-use crate::{attest::Attributes, secret::Digest};
 
 /// The session tag that holds the exchange id.
 pub(super) const EXCHANGE_TAG: &str = "exchange_id";
@@ -27,14 +28,14 @@ pub(super) struct Holder<'a> {
 impl Holder<'_> {
     /// Returns `<entry>@<first 12 of the exchange id>`; the entry is cut where 64 characters would not do.
     pub(super) fn role_session_name(&self, short_exchange_id: &str) -> String {
-        self.entry_before(&format!("@{short_exchange_id}"), *limits::ROLE_SESSION_NAME.end())
+        self.entry_before(&format!("@{short_exchange_id}"), *role_session::ROLE_SESSION_NAME.end())
     }
 
     /// Returns `<entry>.<8 hex of SHA-256(SPIFFE ID)>`, because a SPIFFE ID itself is no legal source identity.
     pub(super) fn source_identity(&self) -> String {
         let digest = Digest::of(self.spiffe_id.as_bytes()).to_string();
         let short: String = digest.chars().take(8).collect();
-        self.entry_before(&format!(".{short}"), *limits::SOURCE_IDENTITY.end())
+        self.entry_before(&format!(".{short}"), *role_session::SOURCE_IDENTITY.end())
     }
 
     fn entry_before(&self, suffix: &str, most: usize) -> String {

@@ -30,7 +30,7 @@ use crate::{
         budget::Upstream,
     },
     jose::SigningAlgorithm,
-    mint::{EXCHANGED_SVID_LIFE, Svid, SvidShape},
+    mint::{EXCHANGED_SVID_LIFE, JwtShape, Svid, SvidShape},
     secret::{Digest, Secret},
     store::Unreleased,
 };
@@ -77,11 +77,11 @@ impl RelyingParty for AzureEntra {
 
     fn shape(&self, permission: &Permission) -> Result<SvidShape, CloudRefusal> {
         preflight::identity(&self.issuer, permission.subject().as_str(), &self.terms.audience)?;
-        Ok(SvidShape {
+        Ok(SvidShape::Jwt(JwtShape {
             algorithm: SigningAlgorithm::Rs256,
             claims: serde_json::Map::new(),
             life: EXCHANGED_SVID_LIFE,
-        })
+        }))
     }
 
     fn request_digest(&self, permission: &Permission) -> Option<Digest> {
@@ -104,7 +104,10 @@ impl RelyingParty for AzureEntra {
 
     fn exchange(&self, svid: Svid, now: SystemTime) -> Pin<Box<dyn Future<Output = Exchanged> + Send + '_>> {
         Box::pin(async move {
-            let Svid::Jwt(svid) = svid;
+            let svid = match svid {
+                Svid::Jwt(svid) => svid,
+                Svid::X509(svid) => return Err(CloudRefusal::wrong_form(KIND, svid.permission())),
+            };
             match self.fetch(svid.token(), now).await {
                 Ok(credential) => {
                     let digest = credential.digest();

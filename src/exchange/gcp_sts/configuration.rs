@@ -15,7 +15,7 @@ use crate::{
     exchange::{
         RelyingPartyContext,
         gcp_sts::{
-            request::{self, Google},
+            request::Google,
             rules::{
                 limits::{self, ACCESS_TOKEN_SECONDS, EXTENDED_ACCESS_TOKEN_SECONDS},
                 provider::ProviderName,
@@ -32,7 +32,7 @@ pub(super) struct Configuration {
     pub(super) provider: ProviderName,
     pub(super) scopes: Vec<String>,
     pub(super) subject: Option<String>,
-    pub(super) algorithm: SigningAlgorithm,
+    pub(super) form: Form,
     pub(super) impersonated: Option<Impersonated>,
     pub(super) google: Google,
 }
@@ -57,20 +57,28 @@ struct Table {
     #[serde(default = "default_scopes")]
     scopes: Vec<String>,
     subject: Option<String>,
+    algorithm: Option<Algorithm>,
     #[serde(default)]
-    algorithm: Algorithm,
-    #[serde(default = "default_sts")]
-    sts_endpoint: String,
+    x509: bool,
+    sts_endpoint: Option<String>,
     #[serde(default = "default_iamcredentials")]
     iamcredentials_endpoint: String,
     ca_file: Option<PathBuf>,
 }
 
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+/// Which SVID is exchanged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// A JWT-SVID, signed so.
+    Jwt(SigningAlgorithm),
+    /// An X.509-SVID, by mutual TLS.
+    X509,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
 enum Algorithm {
     #[serde(rename = "ES256")]
     Es256,
-    #[default]
     #[serde(rename = "RS256")]
     Rs256,
 }
@@ -88,24 +96,34 @@ impl Configuration {
         scopes(&table.scopes)?;
         let impersonated = impersonated(table.service_account, table.delegates, table.lifetime.as_deref())?;
         let subject = subject(context, table.subject)?;
-        let client = request::client(certificates(table.ca_file.as_deref())?)
-            .map_err(|why| misconfigured("ca_file", format!("the TLS client cannot be made: {why}")))?;
+        let form = form(table.algorithm, table.x509)?;
+        let sts = table.sts_endpoint.unwrap_or_else(|| default_sts(form));
         let google = Google::new(
-            client,
-            endpoint("sts_endpoint", table.sts_endpoint)?,
+            certificates(table.ca_file.as_deref())?,
+            endpoint("sts_endpoint", sts)?,
             endpoint("iamcredentials_endpoint", table.iamcredentials_endpoint)?,
-        );
+        )
+        .map_err(|why| misconfigured("ca_file", format!("the TLS client cannot be made: {why}")))?;
         Ok(Self {
             provider,
             scopes: table.scopes,
             subject,
-            algorithm: match table.algorithm {
-                Algorithm::Es256 => SigningAlgorithm::Es256,
-                Algorithm::Rs256 => SigningAlgorithm::Rs256,
-            },
+            form,
             impersonated,
             google,
         })
+    }
+}
+
+fn form(algorithm: Option<Algorithm>, x509: bool) -> Result<Form, Misconfigured> {
+    match (algorithm, x509) {
+        (None | Some(Algorithm::Rs256), false) => Ok(Form::Jwt(SigningAlgorithm::Rs256)),
+        (Some(Algorithm::Es256), false) => Ok(Form::Jwt(SigningAlgorithm::Es256)),
+        (None, true) => Ok(Form::X509),
+        (Some(_), true) => {
+            let problem = "found beside `x509`, expected only without it: it is the algorithm of JWT-SVIDs";
+            Err(misconfigured("algorithm", problem.to_owned()))
+        }
     }
 }
 
@@ -267,8 +285,13 @@ fn default_scopes() -> Vec<String> {
     vec![super::CALLER_SCOPE.to_owned()]
 }
 
-fn default_sts() -> String {
-    "https://sts.googleapis.com".to_owned()
+/// Google answers certificates at a host of its own (documented).
+fn default_sts(form: Form) -> String {
+    match form {
+        Form::Jwt(_) => "https://sts.googleapis.com",
+        Form::X509 => "https://sts.mtls.googleapis.com",
+    }
+    .to_owned()
 }
 
 fn default_iamcredentials() -> String {

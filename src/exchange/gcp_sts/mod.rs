@@ -4,6 +4,7 @@
 //! account. `rules` say what Google accepts, `sim` is Google's side of the wire for tests and development.
 //! Nothing here keeps a token: what is held is held by the exchange's own key.
 
+mod certified;
 mod configuration;
 mod federated;
 mod preflight;
@@ -32,15 +33,16 @@ use crate::{
         Builtin, CloudCredential, CloudRefusal, Exchanged, RelyingParty, RelyingPartyContext,
         budget::Upstream,
         gcp_sts::{
-            configuration::{Configuration, Impersonated},
+            configuration::{Configuration, Form, Impersonated},
             federated::Federated,
-            request::Google,
+            request::{Google, SubjectToken},
             rules::{limits::ACCESS_TOKEN_SECONDS, provider::ProviderName},
         },
     },
-    jose::SigningAlgorithm,
-    mint::{EXCHANGED_SVID_LIFE, Svid, SvidShape},
-    secret::{Digest, Secret},
+    mint::{
+        EXCHANGED_SVID_LIFE, JwtShape, JwtSvid, SubjectKey, Svid, SvidShape, X509KeyAlgorithm, X509Shape, X509Svid,
+    },
+    secret::Digest,
     store::Unreleased,
 };
 
@@ -62,34 +64,71 @@ struct GcpSts {
     issuer: String,
     provider: ProviderName,
     scope: String,
-    algorithm: SigningAlgorithm,
+    form: Form,
     impersonated: Option<Impersonated>,
     google: Google,
     clock: Arc<dyn Clock>,
 }
 
 /// An SVID as it is exchanged, and what was permitted with it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Presented<'a> {
-    svid: &'a Secret,
+    subject: SubjectToken<'a>,
     ends: SystemTime,
     lifetime: Duration,
 }
 
+impl<'a> Presented<'a> {
+    fn of_token(svid: &'a JwtSvid) -> Self {
+        Self {
+            subject: SubjectToken::Jwt(svid.token()),
+            ends: svid.expires(),
+            lifetime: svid.permission().lifetime(),
+        }
+    }
+
+    fn of_certificate(svid: &X509Svid) -> Result<Self, CloudRefusal> {
+        Ok(Self {
+            subject: certified::subject_token(svid)?,
+            ends: svid.expires(),
+            lifetime: svid.permission().lifetime(),
+        })
+    }
+}
+
 impl GcpSts {
-    /// Holds the SVID against Google's rules, exchanges it, and impersonates the service account where there is one.
-    async fn fetch(&self, presented: Presented<'_>, now: SystemTime) -> Result<CloudCredential, CloudRefusal> {
-        preflight::check(presented.svid, &self.issuer, &self.provider, now)?;
+    /// Holds an SVID of the configured form against Google's rules and exchanges it.
+    async fn present(&self, svid: &Svid, now: SystemTime) -> Result<CloudCredential, CloudRefusal> {
+        match (svid, self.form) {
+            (Svid::Jwt(svid), Form::Jwt(_)) => self.fetch(&Presented::of_token(svid), now).await,
+            (Svid::X509(svid), Form::X509) => {
+                let own = svid.chain().first().map_or(&[][..], |own| own.as_ref());
+                preflight::certificate(own, svid.spiffe_id().as_str(), now)?;
+                self.fetch(&Presented::of_certificate(svid)?, now).await
+            }
+            (Svid::Jwt(_), Form::X509) | (Svid::X509(_), Form::Jwt(_)) => Err(CloudRefusal::Preflight {
+                cloud: CLOUD,
+                code: "svid_form".to_owned(),
+                problem: "the SVID is not of the form that is configured".to_owned(),
+            }),
+        }
+    }
+
+    /// Exchanges what is presented, and impersonates the service account where there is one.
+    async fn fetch(&self, presented: &Presented<'_>, now: SystemTime) -> Result<CloudCredential, CloudRefusal> {
+        if let SubjectToken::Jwt(svid) = &presented.subject {
+            preflight::check(svid, &self.issuer, &self.provider, now)?;
+        }
         let Some(impersonated) = &self.impersonated else {
             let token = self
                 .google
-                .federate(&self.provider, &self.scope, presented.svid, now)
+                .federate(&self.provider, &self.scope, &presented.subject, now)
                 .await?;
             return response::credential(token, presented.ends, now);
         };
         let token = self
             .google
-            .federate(&self.provider, CALLER_SCOPE, presented.svid, now)
+            .federate(&self.provider, CALLER_SCOPE, &presented.subject, now)
             .await?;
         let bearer = Federated::new(&token, CALLER_SCOPE, now)?;
         // What the calls before took is taken off, so that the token ends with the permission.
@@ -123,10 +162,17 @@ impl RelyingParty for GcpSts {
             None => permission.lifetime(),
             Some(_) => EXCHANGED_SVID_LIFE,
         };
-        Ok(SvidShape {
-            algorithm: self.algorithm,
-            claims: serde_json::Map::new(),
-            life,
+        Ok(match self.form {
+            Form::Jwt(algorithm) => SvidShape::Jwt(JwtShape {
+                algorithm,
+                claims: serde_json::Map::new(),
+                life,
+            }),
+            Form::X509 => SvidShape::X509(X509Shape {
+                key: SubjectKey::Generated(X509KeyAlgorithm::P256),
+                dns_names: Vec::new(),
+                life,
+            }),
         })
     }
 
@@ -147,13 +193,7 @@ impl RelyingParty for GcpSts {
 
     fn exchange(&self, svid: Svid, now: SystemTime) -> Pin<Box<dyn Future<Output = Exchanged> + Send + '_>> {
         Box::pin(async move {
-            let Svid::Jwt(svid) = svid;
-            let presented = Presented {
-                svid: svid.token(),
-                ends: svid.expires(),
-                lifetime: svid.permission().lifetime(),
-            };
-            match self.fetch(presented, now).await {
+            match self.present(&svid, now).await {
                 Ok(credential) => {
                     let digest = credential.digest();
                     Ok(Unreleased::new(credential, digest))
@@ -196,7 +236,11 @@ fn configured(context: RelyingPartyContext, table: toml::Table) -> Result<GcpSts
         Some(impersonated) => (impersonated.maximum, LifetimeMode::Requested),
     };
     let terms = Terms {
-        audience: configuration.provider.to_string(),
+        audience: match configuration.form {
+            Form::Jwt(_) => configuration.provider.to_string(),
+            // A certificate has no audience: whoever trusts the trust domain takes it.
+            Form::X509 => context.trust_domain.id().as_str().to_owned(),
+        },
         subject: configuration.subject,
         minimum: SHORTEST_LIFE,
         maximum,
@@ -211,7 +255,7 @@ fn configured(context: RelyingPartyContext, table: toml::Table) -> Result<GcpSts
         issuer: context.issuer,
         provider: configuration.provider,
         scope: configuration.scopes.join(" "),
-        algorithm: configuration.algorithm,
+        form: configuration.form,
         impersonated: configuration.impersonated,
         google: configuration.google,
         clock: context.clock,

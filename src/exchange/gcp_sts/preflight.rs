@@ -13,7 +13,7 @@ use crate::{
         gcp_sts::{
             CLOUD,
             rules::{
-                limits,
+                certificate, limits,
                 provider::ProviderName,
                 token::{self, Expected},
             },
@@ -40,6 +40,12 @@ pub(super) fn check(svid: &Secret, issuer: &str, provider: &ProviderName, now: S
     };
     token::judge(&header, &claims, &expected, now).map_err(|why| refused(why.code(), why.to_string()))?;
     subject(claims.get("sub").and_then(Value::as_str).unwrap_or_default())
+}
+
+/// Refuses a certificate that Google would refuse whatever the provider maps.
+pub(super) fn certificate(der: &[u8], subject: &str, now: SystemTime) -> Result<(), CloudRefusal> {
+    certificate::judge(der, now).map_err(|why| refused(why.code(), why.to_string()))?;
+    self::subject(subject)
 }
 
 fn refused(code: &str, problem: String) -> CloudRefusal {

@@ -18,7 +18,7 @@ use crate::{
             CALLER_SCOPE, CLOUD,
             configuration::Impersonated,
             response::{self, Answer, Granted},
-            rules::provider::ProviderName,
+            rules::{certificate::TOKEN_TYPE, provider::ProviderName},
         },
     },
     secret::Secret,
@@ -33,13 +33,16 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// Most bytes of an answer: a token has at most 12,288, so anything near this is no answer of these services. Ours.
 pub(super) const ANSWER_BYTES: usize = 64 * 1024;
 
-/// Makes the client that all exchanges of one relying party share; with `certificates` it trusts nothing else.
+/// Makes a client; with `certificates` it trusts nothing else, with an `identity` it presents that.
 ///
 /// Uses no proxy: the one that the environment names was not configured.
 ///
 /// # Errors
 /// Fails where TLS cannot be set up.
-pub(super) fn client(certificates: Option<Vec<reqwest::Certificate>>) -> reqwest::Result<reqwest::Client> {
+pub(super) fn client(
+    certificates: Option<Vec<reqwest::Certificate>>,
+    identity: Option<reqwest::Identity>,
+) -> reqwest::Result<reqwest::Client> {
     let builder = reqwest::Client::builder()
         .connect_timeout(CONNECT_TIME)
         .timeout(TOTAL_TIME)
@@ -48,29 +51,56 @@ pub(super) fn client(certificates: Option<Vec<reqwest::Certificate>>) -> reqwest
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
         .user_agent(concat!("cambio/", env!("CARGO_PKG_VERSION")));
-    match certificates {
+    let builder = match certificates {
         Some(certificates) => builder.tls_certs_only(certificates),
+        None => builder,
+    };
+    match identity {
+        Some(identity) => builder.identity(identity),
         None => builder,
     }
     .build()
+}
+
+/// What is exchanged.
+#[derive(Debug)]
+pub(super) enum SubjectToken<'a> {
+    /// A chain of certificates, presented by mutual TLS as well.
+    Certificates {
+        /// The JSON list of them.
+        list: String,
+        /// The first of them with its key.
+        identity: reqwest::Identity,
+    },
+    /// A JWT-SVID.
+    Jwt(&'a Secret),
 }
 
 /// Google's two services.
 #[derive(Clone, Debug)]
 pub(super) struct Google {
     client: reqwest::Client,
+    certificates: Option<Vec<reqwest::Certificate>>,
     sts: String,
     iamcredentials: String,
 }
 
 impl Google {
     /// Takes what the configuration checked: origins without a trailing slash.
-    pub(super) fn new(client: reqwest::Client, sts: String, iamcredentials: String) -> Self {
-        Self {
-            client,
+    ///
+    /// # Errors
+    /// Fails where TLS cannot be set up.
+    pub(super) fn new(
+        certificates: Option<Vec<reqwest::Certificate>>,
+        sts: String,
+        iamcredentials: String,
+    ) -> reqwest::Result<Self> {
+        Ok(Self {
+            client: client(certificates.clone(), None)?,
+            certificates,
             sts,
             iamcredentials,
-        }
+        })
     }
 
     pub(super) fn sts(&self) -> &str {
@@ -81,25 +111,42 @@ impl Google {
         &self.iamcredentials
     }
 
-    /// Exchanges an SVID for a federated token of `scope`.
+    /// Exchanges a subject token for a federated token of `scope`.
     pub(super) async fn federate(
         &self,
         provider: &ProviderName,
         scope: &str,
-        svid: &Secret,
+        subject: &SubjectToken<'_>,
         now: SystemTime,
     ) -> Result<Granted, CloudRefusal> {
+        let (kind, token) = match subject {
+            SubjectToken::Certificates { list, .. } => (TOKEN_TYPE, list.as_str()),
+            SubjectToken::Jwt(token) => ("urn:ietf:params:oauth:token-type:jwt", token.expose()),
+        };
         let audience = provider.to_string();
         let form = [
             ("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"),
             ("audience", &audience),
             ("scope", scope),
             ("requested_token_type", "urn:ietf:params:oauth:token-type:access_token"),
-            ("subject_token_type", "urn:ietf:params:oauth:token-type:jwt"),
-            ("subject_token", svid.expose()),
+            ("subject_token_type", kind),
+            ("subject_token", token),
         ];
-        let request = self.client.post(format!("{}/v1/token", self.sts)).form(&form);
+        let client = match subject {
+            SubjectToken::Certificates { identity, .. } => self.presenting(identity)?,
+            SubjectToken::Jwt(_) => self.client.clone(),
+        };
+        let request = client.post(format!("{}/v1/token", self.sts)).form(&form);
         response::federated(&twice(request).await?, now)
+    }
+
+    /// Returns a client for one exchange, which presents the certificate that the subject token begins with.
+    fn presenting(&self, identity: &reqwest::Identity) -> Result<reqwest::Client, CloudRefusal> {
+        client(self.certificates.clone(), Some(identity.clone())).map_err(|why| CloudRefusal::Preflight {
+            cloud: CLOUD,
+            code: "invalid_request".to_owned(),
+            problem: format!("the TLS client cannot be made: {}", innermost(&why)),
+        })
     }
 
     /// Asks for a token of a service account, with a bearer token of `bearer`.

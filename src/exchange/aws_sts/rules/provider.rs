@@ -8,7 +8,8 @@ use std::net::IpAddr;
 use serde_json::Value;
 use url::{Host, Url};
 
-use super::{Code, Refusal, token};
+use super::token;
+use crate::exchange::aws::{Code, Refusal};
 
 /// Length of the URL.
 pub const URL_LENGTH: usize = 255;

@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 
-use super::{Code, Refusal, strict_json};
+use crate::exchange::aws::{Code, Refusal, strict_json};
 
 /// Checks the shape of an inline session policy.
 ///

@@ -7,8 +7,11 @@ use std::time::SystemTime;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::Value;
 
-use super::{Code, Refusal, limits};
-use crate::clock;
+use super::limits;
+use crate::{
+    clock,
+    exchange::aws::{Code, Refusal, role_session},
+};
 
 /// The algorithms STS accepts. Source: clouds.md 1.2 [D botocore sts].
 pub const ALGORITHMS: [&str; 6] = ["RS256", "RS384", "RS512", "ES256", "ES384", "ES512"];
@@ -227,7 +230,7 @@ impl Claims {
 /// Source: clouds.md 1.2 [D id_session-tags; id_credentials_temp_control-access_monitor]; texts `[M]`.
 ///
 /// # Errors
-/// `InvalidIdentityToken` for a claim of the wrong shape, else as [`limits::tags`] and [`limits::source_identity`].
+/// `InvalidIdentityToken` for a claim of the wrong shape, else as [`role_session::tags`] and [`role_session::source_identity`].
 pub fn session(claims: &Value) -> Result<Session, Refusal> {
     let flat = |name: &&String| name.strip_prefix(TAGS_CLAIM).is_some_and(|rest| rest.starts_with('/'));
     if let Some(name) = claims.as_object().and_then(|claims| claims.keys().find(flat)) {
@@ -237,9 +240,9 @@ pub fn session(claims: &Value) -> Result<Session, Refusal> {
     }
     let mut session = claims.get(TAGS_CLAIM).map_or_else(|| Ok(Session::default()), tags)?;
     session.source_identity = optional_text(claims, SOURCE_IDENTITY_CLAIM)?;
-    limits::tags(&session.tags, &session.transitive_keys)?;
+    role_session::tags(&session.tags, &session.transitive_keys)?;
     if let Some(identity) = &session.source_identity {
-        limits::source_identity(identity)?;
+        role_session::source_identity(identity)?;
     }
     Ok(session)
 }

@@ -4,19 +4,26 @@
 
 use std::time::{Duration, SystemTime};
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
-
-use super::{AssumedSession, AwsSim, Issued, StandingRole, jwks, no_randomness, sts::Form, xml::Xml};
+use super::{AssumedSession, AwsSim, StandingRole, jwks};
 use crate::{
     clock,
-    exchange::aws_sts::rules::{
-        Code, Refusal,
-        limits::{self, RoleArn},
-        provider, session_policy,
-        token::{self, Audience, Claims, Session},
-        trust,
+    exchange::{
+        aws::{
+            Refusal,
+            arn::{self, RoleArn},
+            role_session,
+            sim::{
+                credentials::{Issued, RoleSession, no_randomness},
+                form::Form,
+                xml::Xml,
+            },
+        },
+        aws_sts::rules::{
+            context, limits, provider, session_policy,
+            token::{self, Audience, Claims, Session},
+        },
     },
-    secret::{NoRandomness, Secret},
+    secret::Secret,
 };
 
 /// The parameters, after their constraints were checked.
@@ -48,7 +55,7 @@ pub(super) async fn answer(sim: &AwsSim, form: &Form) -> Result<Vec<Xml>, Refusa
     let proven = prove(sim, &asked, now).await?;
     let role = authorize(sim, &asked, &proven)?;
     let role_maximum = i64::try_from(role.max_session_duration.as_secs()).unwrap_or(i64::MAX);
-    limits::within_role_maximum(asked.seconds, role_maximum)?;
+    role_session::within_role_maximum(asked.seconds, role_maximum)?;
     asked.policy.as_deref().map_or(Ok(()), session_policy::check)?;
     let policies: Vec<&str> = asked
         .policy
@@ -56,8 +63,14 @@ pub(super) async fn answer(sim: &AwsSim, form: &Form) -> Result<Vec<Xml>, Refusa
         .chain(&asked.policy_arns)
         .map(String::as_str)
         .collect();
-    let packed = limits::packed_percent(&policies, &proven.session.tags)?;
-    let issued = credentials(sim, &asked, &role, now).map_err(no_randomness)?;
+    let packed = role_session::packed_percent(&policies, &proven.session.tags)?;
+    let assumed = RoleSession {
+        role: &asked.role,
+        role_id: &role.id,
+        name: &asked.session_name,
+        lasting: Duration::from_secs(u64::try_from(asked.seconds).unwrap_or(0)),
+    };
+    let issued = Issued::draw(&*sim.random, assumed, now).map_err(no_randomness)?;
     let result = result(&issued, &proven, packed);
     let session = session(asked, proven, &issued);
     sim.lock().issue(issued, session);
@@ -80,12 +93,14 @@ impl Asked {
         limits::request(&request)?;
         let role_arn = request.role_arn.unwrap_or_default().to_owned();
         Ok(Self {
-            role: limits::role_arn(&role_arn)?,
+            role: arn::role_arn(&role_arn)?,
             role_arn,
             session_name: request.role_session_name.unwrap_or_default().to_owned(),
             token: Secret::new(request.web_identity_token.unwrap_or_default()),
             policy: request.policy.map(str::to_owned),
-            seconds: request.duration_seconds.unwrap_or(limits::DEFAULT_DURATION_SECONDS),
+            seconds: request
+                .duration_seconds
+                .unwrap_or(role_session::DEFAULT_DURATION_SECONDS),
             policy_arns,
         })
     }
@@ -121,7 +136,7 @@ fn authorize(sim: &AwsSim, asked: &Asked, proven: &Proven) -> Result<StandingRol
             .as_unverified()
             .because(format!("the role `{}` does not exist", asked.role_arn)));
     };
-    let context = trust::Context::new(
+    let context = context::web_identity(
         &proven.provider_arn,
         &proven.claims,
         &proven.audience,
@@ -130,31 +145,6 @@ fn authorize(sim: &AwsSim, asked: &Asked, proven: &Proven) -> Result<StandingRol
     );
     role.trust.evaluate(&context).into_result()?;
     Ok(role)
-}
-
-fn credentials(sim: &AwsSim, asked: &Asked, role: &StandingRole, now: SystemTime) -> Result<Issued, NoRandomness> {
-    let random = |length: usize| {
-        let mut bytes = vec![0; length];
-        sim.random.fill(&mut bytes).map(|()| STANDARD.encode(bytes))
-    };
-    let RoleArn {
-        partition,
-        account,
-        name,
-    } = &asked.role;
-    let lasting = Duration::from_secs(u64::try_from(asked.seconds).unwrap_or(0));
-    Ok(Issued {
-        access_key_id: format!("ASIA{}", sim.base32()?),
-        secret_key: Secret::new(random(30)?),
-        session_token: Secret::new(random(192)?),
-        assumed_role_arn: format!(
-            "arn:{partition}:sts::{account}:assumed-role/{name}/{}",
-            asked.session_name
-        ),
-        assumed_role_id: format!("{}:{}", role.id, asked.session_name),
-        account: account.clone(),
-        expires_at: now + lasting,
-    })
 }
 
 fn result(issued: &Issued, proven: &Proven, packed: usize) -> Vec<Xml> {
@@ -201,12 +191,4 @@ fn session(asked: Asked, proven: Proven, issued: &Issued) -> AssumedSession {
         access_key_id: issued.access_key_id.clone(),
         expires_at: issued.expires_at,
     }
-}
-
-/// A parameter that should be a number is not one. Code and text are `[M]`.
-pub(super) fn not_a_number(name: &str, found: &str) -> Refusal {
-    Refusal::unverified(
-        Code::ValidationError,
-        format!("{name} is `{found}`, expected a whole number"),
-    )
 }

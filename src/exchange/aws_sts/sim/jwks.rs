@@ -1,14 +1,14 @@
 //! Verifies a token's signature with the keys its issuer publishes.
 //!
-//! Uses `jsonwebtoken` and nothing of ours; times and audience are the rules' business.
+//! Uses `jsonwebtoken`, for ES512 the primitive, and nothing of ours; times and audience are the rules' business.
 
 use std::time::Duration;
 
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, jwk::Jwk};
 use serde_json::Value;
 
-use super::AwsSim;
-use crate::exchange::aws_sts::rules::{Refusal, provider};
+use super::{AwsSim, es512};
+use crate::exchange::{aws::Refusal, aws_sts::rules::provider};
 
 /// How long the issuer may take. Source: clouds.md 1.1 [D re:Post-iit].
 const BUDGET: Duration = Duration::from_secs(5);
@@ -28,6 +28,10 @@ pub(super) async fn fetch(sim: &AwsSim, issuer: &str) -> Result<Value, Refusal> 
 pub(super) fn verify(token: &str, header: &Value, jwks: &Value) -> Result<Value, Refusal> {
     let name = header.get("alg").and_then(Value::as_str).unwrap_or_default();
     provider::key_count(jwks, name)?;
+    if name == es512::NAME {
+        return es512::verify(token, find(header, jwks)?)
+            .map_err(|why| Refusal::bad_signature().because(format!("`{name}`: {why}")));
+    }
     let algorithm: Algorithm = name.parse().map_err(|why: jsonwebtoken::errors::Error| {
         Refusal::bad_signature().because(format!("this simulator cannot verify `{name}`: {why}"))
     })?;

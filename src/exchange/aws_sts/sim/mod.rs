@@ -4,12 +4,10 @@
 //! wrong rule must not confirm itself.
 
 mod assume;
-mod identity;
+mod es512;
 mod jwks;
 mod seed;
-mod sigv4;
 mod sts;
-mod xml;
 
 pub use seed::seed;
 
@@ -23,10 +21,15 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::rules::{Code, Refusal, limits, provider, trust::TrustPolicy};
+use super::rules::provider;
 use crate::{
     clock::Clock,
-    secret::{NoRandomness, Random, Secret},
+    exchange::aws::{
+        Code, Refusal, arn, role_session,
+        sim::credentials::{self, Issued},
+        trust::TrustPolicy,
+    },
+    secret::Random,
     sim::{IssuerDocuments, Mutations},
 };
 
@@ -119,18 +122,6 @@ struct StandingRole {
     max_session_duration: Duration,
 }
 
-/// Credentials as they were issued.
-#[derive(Clone)]
-struct Issued {
-    access_key_id: String,
-    secret_key: Secret,
-    session_token: Secret,
-    assumed_role_arn: String,
-    assumed_role_id: String,
-    account: String,
-    expires_at: SystemTime,
-}
-
 impl AwsSim {
     /// Returns an AWS without accounts; they come into being with their first provider or role.
     pub fn new(documents: Arc<dyn IssuerDocuments>, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Self {
@@ -152,7 +143,7 @@ impl AwsSim {
         provider::url(&new.url)?;
         provider::client_ids(&new.client_ids)?;
         provider::thumbprints(&new.thumbprints)?;
-        if !limits::is_account(&new.account) {
+        if !arn::is_account(&new.account) {
             let text = format!("account `{}` is not 12 digits", new.account);
             return Err(Refusal::unverified(Code::InvalidInput, text));
         }
@@ -197,14 +188,17 @@ impl AwsSim {
     /// # Errors
     /// As `CreateRole`: `ValidationError`, `MalformedPolicyDocument`, `LimitExceeded`, `EntityAlreadyExists`.
     pub fn create_role(&self, role: Role) -> Result<String, Refusal> {
-        let arn = limits::role_arn(&role.arn)?;
+        let arn = arn::role_arn(&role.arn)?;
         let trust = TrustPolicy::parse(&role.trust_policy)?;
         let seconds = i64::try_from(role.max_session_duration.as_secs()).unwrap_or(i64::MAX);
-        if !limits::MAX_SESSION_DURATION.contains(&seconds) {
+        if !role_session::MAX_SESSION_DURATION.contains(&seconds) {
             let text = format!("MaxSessionDuration is {seconds} s, expected 3600 to 43200");
             return Err(Refusal::unverified(Code::ValidationError, text));
         }
-        let id = format!("AROA{}", self.base32().map_err(no_randomness)?);
+        let id = format!(
+            "AROA{}",
+            credentials::id(&*self.random).map_err(credentials::no_randomness)?
+        );
         let mut state = self.lock();
         if state.roles.contains_key(&role.arn) {
             let text = format!("Role with name {} already exists.", arn.name);
@@ -272,15 +266,6 @@ impl AwsSim {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    /// Returns 16 random characters as they follow the prefix of an AWS id.
-    fn base32(&self) -> Result<String, NoRandomness> {
-        const ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
-        let mut bytes = [0; 16];
-        self.random.fill(&mut bytes)?;
-        let letter = |byte: u8| ALPHABET.get(usize::from(byte % 32)).copied().map_or('A', char::from);
-        Ok(bytes.into_iter().map(letter).collect())
-    }
 }
 
 impl fmt::Debug for AwsSim {
@@ -311,19 +296,12 @@ fn push_bounded(queue: &mut VecDeque<Refusal>, refusal: Refusal) {
     queue.push_back(refusal);
 }
 
-fn no_randomness(why: NoRandomness) -> Refusal {
-    Refusal::unverified(
-        Code::InternalFailure,
-        "The request processing has failed because of an internal error.",
-    )
-    .because(why.to_string())
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::UNIX_EPOCH;
 
     use super::*;
+    use crate::secret::Secret;
 
     fn issue(state: &mut State, number: usize) {
         let access_key_id = number.to_string();

@@ -79,6 +79,7 @@ fn start(ground: &Ground) -> Started {
             ground.ca_file.display()
         )],
         ready: json!({"sts": url, "role_arn": ROLE}),
+        told: None,
         simulator: aws,
     })
 }

@@ -13,17 +13,17 @@ use axum::{
     routing::get,
 };
 
-use super::{AwsSim, assume, identity, push_bounded, xml::Xml};
+use super::{AwsSim, assume, push_bounded};
 use crate::{
-    exchange::aws_sts::rules::{Code, Refusal},
-    secret::hex,
+    exchange::aws::{
+        Code, Refusal,
+        sim::{credentials, form::Form, identity, xml::Xml},
+    },
     sim::Mutation,
 };
 
 /// Bytes of a request body: a token of 20,000 and a policy of 2,048 characters, percent-encoded.
 const BODY_BYTES: usize = 128 * 1024;
-/// Parameters in a request.
-const PARAMETERS: usize = 200;
 /// Bytes of an answer that no client should read whole.
 const OVERSIZED_BYTES: usize = 4 * 1024 * 1024;
 
@@ -79,7 +79,8 @@ async fn respond(sim: &AwsSim, request: Request, request_id: &str) -> Result<(St
         }
     };
     let result = if action == "GetCallerIdentity" {
-        identity::answer(sim, &parts, &body)?
+        let issued = |id: &str| sim.lock().credentials.get(id).cloned();
+        identity::answer(issued, sim.clock.now(), (&parts, &body))?
     } else {
         assume::answer(sim, &form).await?
     };
@@ -111,67 +112,5 @@ fn response(status: StatusCode, body: String, request_id: &str) -> Response {
 }
 
 fn request_id(sim: &AwsSim) -> String {
-    let mut bytes = [0; 16];
-    match sim.random.fill(&mut bytes) {
-        Ok(()) => {
-            let text = hex(&bytes);
-            let (time, rest) = text.split_at(8);
-            let (middle, version) = rest.split_at(4);
-            let (version, variant) = version.split_at(4);
-            let (variant, node) = variant.split_at(4);
-            [time, middle, version, variant, node].join("-")
-        }
-        Err(why) => format!("none: {why}"),
-    }
-}
-
-/// The parameters of a request; each stands once.
-pub(super) struct Form(Vec<(String, String)>);
-
-impl Form {
-    fn parse(encoded: &[u8]) -> Result<Self, Refusal> {
-        let pairs: Vec<(String, String)> = url::form_urlencoded::parse(encoded)
-            .into_owned()
-            .take(PARAMETERS + 1)
-            .collect();
-        let refused = |text: String| Err(Refusal::unverified(Code::MalformedQueryString, text));
-        if pairs.len() > PARAMETERS {
-            return refused(format!("more than {PARAMETERS} parameters"));
-        }
-        let mut names: Vec<&str> = pairs.iter().map(|(name, _)| name.as_str()).collect();
-        names.sort_unstable();
-        if let Some([twice, _]) = names.array_windows::<2>().find(|[one, other]| one == other) {
-            return refused(format!("parameter `{twice}` stands twice"));
-        }
-        Ok(Self(pairs))
-    }
-
-    /// Returns a parameter's value.
-    pub(super) fn get(&self, name: &str) -> Option<&str> {
-        self.0
-            .iter()
-            .find(|(found, _)| found == name)
-            .map(|(_, value)| value.as_str())
-    }
-
-    /// Returns a parameter that must be a whole number where it stands.
-    pub(super) fn integer(&self, name: &str) -> Result<Option<i64>, Refusal> {
-        self.get(name)
-            .map(|found| found.parse().map_err(|_not_a_number| assume::not_a_number(name, found)))
-            .transpose()
-    }
-
-    /// Returns the members of a list in the order of their numbers, which must run from 1 without a gap.
-    pub(super) fn list(&self, before: &str, after: &str) -> Result<Vec<String>, Refusal> {
-        let is_member = |name: &str| name.starts_with(before);
-        let expected = self.0.iter().filter(|(name, _)| is_member(name)).count();
-        let members: Vec<String> = (1..=expected)
-            .map_while(|number| self.get(&format!("{before}{number}{after}")).map(str::to_owned))
-            .collect();
-        if members.len() == expected {
-            return Ok(members);
-        }
-        let text = format!("`{before}N{after}` has {expected} members, expected them numbered from 1");
-        Err(Refusal::unverified(Code::MalformedQueryString, text))
-    }
+    credentials::uuid(&*sim.random).unwrap_or_else(|why| format!("none: {why}"))
 }

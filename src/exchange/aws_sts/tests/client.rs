@@ -18,13 +18,17 @@ use super::{
         Call,
         config::Settings,
         request::{Endpoint, Sts},
-        rules::Refusal,
     },
     ground::{self, AUDIENCE, NOW, NOW_SECONDS, ROLE, RSA, aws},
 };
 use crate::{
     clock,
-    exchange::{CloudCredential, CloudRefusal, aws_sts::sim::AwsSim, credential::Field},
+    exchange::{
+        CloudCredential, CloudRefusal,
+        aws::{self as shared, Refusal},
+        aws_sts::sim::AwsSim,
+        credential::Field,
+    },
     jose::SigningAlgorithm,
     secret::Secret,
     sim::Mutation,
@@ -35,7 +39,7 @@ const SESSION: &str = "shop-deploy@0123456789ab";
 fn settings() -> Settings {
     Settings {
         role_arn: ROLE.to_owned(),
-        role: super::super::rules::limits::role_arn(ROLE).unwrap(),
+        role: shared::arn::role_arn(ROLE).unwrap(),
         algorithm: SigningAlgorithm::Rs256,
         session_tags: Vec::new(),
         transitive_tags: Vec::new(),

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::super::{BUILTIN, config, rules::limits, session::Holder};
+use super::super::{BUILTIN, config, session::Holder};
 use crate::{
     attest::{Attributes, Misconfigured},
     authorize::{LifetimeMode, RelyingPartyName},
     clock::FakeClock,
-    exchange::{RelyingParty, RelyingPartyContext},
+    exchange::{RelyingParty, RelyingPartyContext, aws::role_session},
     spiffe::TrustDomain,
 };
 
@@ -191,7 +191,7 @@ fn the_longest_entry_is_cut_to_what_aws_takes() {
 
     assert_eq!((name.len(), identity.len()), (64, 64));
     assert!(name.ends_with("@0123456789ab"));
-    assert!(limits::source_identity(&identity).is_ok());
+    assert!(role_session::source_identity(&identity).is_ok());
 }
 
 #[test]

@@ -9,9 +9,11 @@ use std::{
 
 use aws_lc_rs::{
     encoding::AsDer,
+    rand::SystemRandom as SystemRandomness,
     rsa::{KeyPair, KeySize},
     signature::{
-        ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm,
+        ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, ECDSA_P521_SHA512_FIXED_SIGNING,
+        EcdsaKeyPair, EcdsaSigningAlgorithm, KeyPair as _,
     },
 };
 use axum::{
@@ -41,7 +43,7 @@ pub(super) const SUBJECT: &str = "spiffe://prod.acme.example/ci/acme/shop/deploy
 pub(super) const ROLE: &str = "arn:aws:iam::123456789012:role/deploy";
 
 pub(super) struct Signer {
-    encoding: EncodingKey,
+    encoding: Encoding,
     pub(super) jwk: Value,
 }
 
@@ -51,6 +53,24 @@ pub(super) static ES256: LazyLock<Signer> =
     LazyLock::new(|| ec("ec-ES256", &ECDSA_P256_SHA256_FIXED_SIGNING, Algorithm::ES256));
 pub(super) static ES384: LazyLock<Signer> =
     LazyLock::new(|| ec("ec-ES384", &ECDSA_P384_SHA384_FIXED_SIGNING, Algorithm::ES384));
+
+pub(super) static ES512: LazyLock<Signer> = LazyLock::new(es512);
+
+/// What signs: a key of the library, or of the one algorithm that it does not have.
+enum Encoding {
+    Es512(EcdsaKeyPair),
+    Library(EncodingKey),
+}
+
+fn es512() -> Signer {
+    let key = EcdsaKeyPair::generate(&ECDSA_P521_SHA512_FIXED_SIGNING).unwrap();
+    let (x, y) = key.public_key().as_ref()[1..].split_at(66);
+    let part = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+    Signer {
+        jwk: json!({"kty": "EC", "crv": "P-521", "x": part(x), "y": part(y), "kid": "ec-ES512", "use": "sig"}),
+        encoding: Encoding::Es512(key),
+    }
+}
 
 fn rsa(kid: &str) -> Signer {
     let der = KeyPair::generate(KeySize::Rsa2048).unwrap().as_der().unwrap();
@@ -87,19 +107,28 @@ fn signer(kid: &str, encoding: EncodingKey, algorithm: Algorithm) -> Signer {
     members.remove("alg");
     members.insert("kid".to_owned(), json!(kid));
     members.insert("use".to_owned(), json!("sig"));
-    Signer { encoding, jwk }
+    Signer {
+        encoding: Encoding::Library(encoding),
+        jwk,
+    }
 }
 
 impl Signer {
     /// Signs; where the library knows no such algorithm or the key does not fit, the signature is junk.
     pub(super) fn sign(&self, header: &Value, claims: &Value) -> String {
+        let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        let input = format!("{}.{}", part(header), part(claims));
+        let key = match &self.encoding {
+            Encoding::Es512(key) => {
+                let signature = key.sign(&SystemRandomness::new(), input.as_bytes()).unwrap();
+                return format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature));
+            }
+            Encoding::Library(key) => key,
+        };
         serde_json::from_value::<Header>(header.clone())
             .ok()
-            .and_then(|header| jsonwebtoken::encode(&header, claims, &self.encoding).ok())
-            .unwrap_or_else(|| {
-                let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-                format!("{}.{}.{}", part(header), part(claims), URL_SAFE_NO_PAD.encode("junk"))
-            })
+            .and_then(|header| jsonwebtoken::encode(&header, claims, key).ok())
+            .unwrap_or_else(|| format!("{input}.{}", URL_SAFE_NO_PAD.encode("junk")))
     }
 }
 
@@ -126,7 +155,7 @@ pub(super) fn discovery() -> Value {
 }
 
 pub(super) fn jwks() -> Value {
-    json!({"keys": [RSA.jwk, ES256.jwk, ES384.jwk]})
+    json!({"keys": [RSA.jwk, ES256.jwk, ES384.jwk, ES512.jwk]})
 }
 
 pub(super) fn provider() -> OidcProvider {

@@ -4,6 +4,8 @@
 mod client;
 mod config;
 #[cfg(feature = "dev")]
+mod es512;
+#[cfg(feature = "dev")]
 mod ground;
 mod response;
 mod rules;

@@ -3,8 +3,12 @@
 use serde_json::{Value, json};
 
 use super::super::rules::{
-    Code, limits, provider,
+    context::web_identity,
+    limits, provider,
     token::{self, Claims},
+};
+use crate::exchange::aws::{
+    Code, arn,
     trust::{Action, Context, Decision, Mismatch, TrustPolicy},
 };
 
@@ -32,7 +36,7 @@ fn context(more: &Value) -> Context {
     }
     let read = Claims::read(&claims).unwrap();
     let audience = read.audience(&["x".to_owned()]).unwrap();
-    Context::new(
+    web_identity(
         ARN,
         &read,
         &audience,
@@ -174,7 +178,7 @@ fn all_broken_constraints_are_reported_at_once_and_no_token_is_echoed() {
 
 #[test]
 fn a_role_arn_gives_its_parts_without_the_path() {
-    let role = limits::role_arn("arn:aws-us-gov:iam::123456789012:role/team/shop/deploy").unwrap();
+    let role = arn::role_arn("arn:aws-us-gov:iam::123456789012:role/team/shop/deploy").unwrap();
 
     assert_eq!(
         (role.partition.as_str(), role.account.as_str()),
@@ -194,6 +198,6 @@ fn what_is_no_role_is_no_role_arn() {
         "arn:other:iam::123456789012:role/deploy",
         "arn:aws:iam::123456789012:role/de ploy",
     ] {
-        assert!(limits::role_arn(text).is_err(), "{text}");
+        assert!(arn::role_arn(text).is_err(), "{text}");
     }
 }

@@ -6,17 +6,19 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::ground::{
-    self, Answer, ES256, ES384, FakeDocuments, ISSUER, NOW, NOW_SECONDS, OTHER_RSA, RSA, empty_aws, post,
+    self, Answer, ES256, ES384, ES512, FakeDocuments, ISSUER, NOW, NOW_SECONDS, OTHER_RSA, RSA, empty_aws, post,
 };
 use crate::{
     clock::{self, FakeClock},
-    exchange::aws_sts::{
-        rules::{
-            Code, Refusal, limits, provider, session_policy,
-            token::{self, Claims},
-            trust::{Context, TrustPolicy},
+    exchange::{
+        aws::{Code, Refusal, arn, role_session, trust::TrustPolicy},
+        aws_sts::{
+            rules::{
+                context, limits, provider, session_policy,
+                token::{self, Claims},
+            },
+            sim::{AwsSim, OidcProvider, Role},
         },
-        sim::{AwsSim, OidcProvider, Role},
     },
 };
 
@@ -173,6 +175,7 @@ impl Case {
             (Some(_other), _) => &OTHER_RSA,
             (None, Some("ES256")) => &ES256,
             (None, Some("ES384")) => &ES384,
+            (None, Some("ES512")) => &ES512,
             (None, _) => &RSA,
         };
         let request_given = given("request");
@@ -360,7 +363,7 @@ fn assume_by_rules(case: &Case) -> Result<Value, Refusal> {
         minimum_session_token_size: number("MinimumSessionTokenSize"),
     };
     limits::request(&request)?;
-    let role = limits::role_arn(request.role_arn.unwrap())?;
+    let role = arn::role_arn(request.role_arn.unwrap())?;
     let (header, claims) = if case.token_is_given {
         token::split_unverified(request.web_identity_token.unwrap())?
     } else {
@@ -378,17 +381,19 @@ fn assume_by_rules(case: &Case) -> Result<Value, Refusal> {
     let audience = read.audience(&case.provider.client_ids)?;
     let session = token::session(&claims)?;
     let arn = provider::arn(&role.partition, &case.provider.account, &case.provider.url);
-    let context = Context::new(&arn, &read, &audience, &session, request.role_session_name.unwrap());
+    let context = context::web_identity(&arn, &read, &audience, &session, request.role_session_name.unwrap());
     TrustPolicy::parse(&case.role.trust_policy)?
         .evaluate(&context)
         .into_result()?;
-    let seconds = request.duration_seconds.unwrap_or(limits::DEFAULT_DURATION_SECONDS);
-    limits::within_role_maximum(
+    let seconds = request
+        .duration_seconds
+        .unwrap_or(role_session::DEFAULT_DURATION_SECONDS);
+    role_session::within_role_maximum(
         seconds,
         i64::try_from(case.role.max_session_duration.as_secs()).unwrap(),
     )?;
     request.policy.map_or(Ok(()), session_policy::check)?;
-    limits::packed_percent(&request.policy.into_iter().collect::<Vec<_>>(), &session.tags)?;
+    role_session::packed_percent(&request.policy.into_iter().collect::<Vec<_>>(), &session.tags)?;
     Ok(json!({
         "tags": session.tags.into_iter().collect::<std::collections::BTreeMap<_, _>>(),
         "transitive_keys": session.transitive_keys,

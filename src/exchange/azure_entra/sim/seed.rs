@@ -54,6 +54,7 @@ fn start(ground: Ground) -> Result<Seeded, Box<dyn Error + Send + Sync>> {
         try_next: vec![format!(
             "curl --cacert {ca_file} -H \"Authorization: Bearer $AZURE_ACCESS_TOKEN\" {authority}/_accepted"
         )],
+        told: None,
         simulator: sim,
     })
 }

@@ -39,6 +39,10 @@ pub const DESCRIPTION_CHARACTERS: usize = 256;
 pub const ID_SHORTEST: usize = 4;
 /// Longest id of a pool or provider, in characters (documented).
 pub const ID_LONGEST: usize = 32;
+/// Trust anchors of a provider for certificates (unverified).
+pub const TRUST_ANCHORS: usize = 3;
+/// Intermediates of a provider for certificates (unverified).
+pub const INTERMEDIATES: usize = 10;
 /// Characters of `options.userProject` (documented).
 pub const USER_PROJECT_CHARACTERS: usize = 32;
 

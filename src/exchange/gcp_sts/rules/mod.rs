@@ -2,6 +2,7 @@
 //!
 //! Serves preflight, `explain` and the simulator. Never asks a clock, a network or a configuration file.
 
+pub mod certificate;
 pub mod limits;
 pub mod principal;
 pub mod provider;

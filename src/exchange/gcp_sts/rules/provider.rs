@@ -10,8 +10,8 @@ use url::Url;
 
 use super::limits::{
     ACTOR_PROVIDERS, ATTRIBUTE_NAME_CHARACTERS, AUDIENCE_CHARACTERS, AUDIENCES, CONDITION_CHARACTERS,
-    CUSTOM_ATTRIBUTES, DESCRIPTION_CHARACTERS, DISCOVERY_CHARACTERS, DISPLAY_NAME_CHARACTERS, MAPPING_CHARACTERS,
-    SettingRefusal, judge_count, judge_id, judge_length,
+    CUSTOM_ATTRIBUTES, DESCRIPTION_CHARACTERS, DISCOVERY_CHARACTERS, DISPLAY_NAME_CHARACTERS, INTERMEDIATES,
+    MAPPING_CHARACTERS, SettingRefusal, TRUST_ANCHORS, judge_count, judge_id, judge_length,
 };
 
 /// The resource name of a provider: `//iam.googleapis.com/projects/<number>/locations/global/...`.
@@ -130,6 +130,8 @@ pub struct ProviderSettings {
     pub allowed_audiences: Vec<String>,
     /// `oidc.jwksJson`: keys given instead of fetched.
     pub jwks_json: Option<String>,
+    /// `x509.trustStore`, which then takes the place of `oidc`.
+    pub x509: Option<TrustStore>,
     /// `attributeMapping`.
     pub attribute_mapping: BTreeMap<String, String>,
     /// `attributeCondition`.
@@ -142,7 +144,17 @@ pub struct ProviderSettings {
     pub description: String,
 }
 
-/// An OIDC provider whose settings Google would take, its expressions apart.
+/// Whose certificates a provider takes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct TrustStore {
+    /// `trustAnchors[].pemCertificate`.
+    pub trust_anchors: Vec<String>,
+    /// `intermediateCas[].pemCertificate`.
+    pub intermediate_cas: Vec<String>,
+}
+
+/// A provider whose settings Google would take, its expressions apart.
 #[derive(Clone, Debug)]
 pub struct Provider {
     name: ProviderName,
@@ -155,7 +167,10 @@ impl Provider {
     /// # Errors
     /// The first setting that Google refuses.
     pub fn new(name: ProviderName, settings: ProviderSettings) -> Result<Self, SettingRefusal> {
-        judge_issuer(&settings)?;
+        match &settings.x509 {
+            None => judge_issuer(&settings)?,
+            Some(store) => judge_trust_store(&settings, store)?,
+        }
         judge_texts(&settings)?;
         judge_mapping(&settings.attribute_mapping)?;
         judge_condition(&settings)?;
@@ -198,6 +213,28 @@ fn judge_issuer(settings: &ProviderSettings) -> Result<(), SettingRefusal> {
             expected: "the issuer's origin, and /.well-known/<name> before or after the issuer's path",
         })
     }
+}
+
+/// The counts are unverified.
+fn judge_trust_store(settings: &ProviderSettings, store: &TrustStore) -> Result<(), SettingRefusal> {
+    if !settings.issuer_uri.is_empty() || settings.jwks_json.is_some() || settings.discovery_uri.is_some() {
+        return Err(SettingRefusal::Shape {
+            what: "oidc",
+            found: settings.issuer_uri.clone(),
+            expected: "nothing beside x509",
+        });
+    }
+    if store.trust_anchors.is_empty() {
+        return Err(SettingRefusal::Missing {
+            what: "x509.trustStore.trustAnchors",
+        });
+    }
+    judge_count("x509.trustStore.trustAnchors", store.trust_anchors.len(), TRUST_ANCHORS)?;
+    judge_count(
+        "x509.trustStore.intermediateCas",
+        store.intermediate_cas.len(),
+        INTERMEDIATES,
+    )
 }
 
 fn https_url(what: &'static str, text: &str) -> Result<Url, SettingRefusal> {

@@ -28,6 +28,7 @@ use crate::{
 };
 
 mod answer;
+mod certificate;
 mod iamcredentials;
 mod seed;
 mod signature;
@@ -152,6 +153,22 @@ impl GcpSim {
         }
         let registered = Arc::new(Registered { provider, trust });
         state.providers.insert(name, (Availability::Enabled, registered));
+        Ok(())
+    }
+
+    /// Replaces the trust anchors of a provider for certificates.
+    ///
+    /// # Errors
+    /// [`CreationRefused`] where there is no such provider, or Google refuses the store.
+    pub fn replace_trust_anchors(&self, name: &ProviderName, anchors: Vec<String>) -> Result<(), CreationRefused> {
+        let absent = || CreationRefused::Absent { name: name.to_string() };
+        let mut state = self.state();
+        let (_, registered) = state.providers.get_mut(name).ok_or_else(absent)?;
+        let mut settings = registered.provider.settings().clone();
+        settings.x509.as_mut().ok_or_else(absent)?.trust_anchors = anchors;
+        let provider = Provider::new(name.clone(), settings)?;
+        let trust = Trust::compile(&provider)?;
+        *registered = Arc::new(Registered { provider, trust });
         Ok(())
     }
 

@@ -5,7 +5,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use axum::{
-    Json, Router,
+    Extension, Json, Router,
     body::Bytes,
     extract::State,
     http::{HeaderMap, StatusCode, header},
@@ -17,13 +17,17 @@ use serde_json::{Value, json};
 use super::{
     GcpSim, Holder, Issued, Registered,
     answer::{OauthRefusal, RpcRefusal, mutate},
-    signature,
+    certificate, signature,
 };
-use crate::exchange::gcp_sts::rules::{
-    limits::USER_PROJECT_CHARACTERS,
-    principal::Identity,
-    provider::{ProviderName, ProviderSettings},
-    token::{self, Expected},
+use crate::{
+    exchange::gcp_sts::rules::{
+        certificate::TOKEN_TYPE,
+        limits::USER_PROJECT_CHARACTERS,
+        principal::Identity,
+        provider::{ProviderName, ProviderSettings},
+        token::{self, Expected},
+    },
+    sim::PeerCertificates,
 };
 
 const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
@@ -47,20 +51,30 @@ pub(super) async fn unknown_path() -> RpcRefusal {
     RpcRefusal::new(StatusCode::NOT_FOUND, "NOT_FOUND", "Method not found.")
 }
 
-async fn exchange(State(sim): State<Arc<GcpSim>>, headers: HeaderMap, body: Bytes) -> Response {
+async fn exchange(
+    State(sim): State<Arc<GcpSim>>,
+    peer: Option<Extension<PeerCertificates>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
     sim.count();
     if let Some(mutation) = sim.mutations.take()
         && let Some(response) = mutate(mutation).await
     {
         return response;
     }
-    match answer(&sim, &headers, &body).await {
+    let peer = peer.map(|Extension(peer)| peer);
+    match answer(&sim, peer.as_ref(), (&headers, &body)).await {
         Ok(body) => Json(body).into_response(),
         Err(refusal) => refusal.into_response(),
     }
 }
 
-async fn answer(sim: &GcpSim, headers: &HeaderMap, body: &[u8]) -> Result<Value, OauthRefusal> {
+async fn answer(
+    sim: &GcpSim,
+    peer: Option<&PeerCertificates>,
+    (headers, body): (&HeaderMap, &[u8]),
+) -> Result<Value, OauthRefusal> {
     let fields = read_fields(headers, body)?;
     let request = Request::read(&fields)?;
     let name = ProviderName::parse(request.audience).map_err(|why| OauthRefusal::new(why.code(), why.to_string()))?;
@@ -71,20 +85,24 @@ async fn answer(sim: &GcpSim, headers: &HeaderMap, body: &[u8]) -> Result<Value,
              the pool or provider is disabled or deleted or because it doesn't exist.",
         ));
     };
-    let claims = verified_claims(sim, &registered, request.subject_token).await?;
     let now = sim.clock.now();
-    let settings = registered.provider.settings();
-    let expected = Expected {
-        issuer: &settings.issuer_uri,
-        allowed_audiences: &settings.allowed_audiences,
-        provider: &name,
+    let (claims, expires) = match (&registered.provider.settings().x509, request.form) {
+        (None, Form::Token) => told_by_a_token(sim, &registered, request.subject_token).await?,
+        (Some(store), Form::Certificates) => {
+            let certified = certificate::verify(request.subject_token, peer, store, now)?;
+            (certified.assertion, certified.ends)
+        }
+        // The text is unverified.
+        (None, Form::Certificates) | (Some(_), Form::Token) => {
+            return Err(invalid(
+                "The subject token type is not one of the provider's.".to_owned(),
+            ));
+        }
     };
-    token::judge_claims(&claims, &expected, now).map_err(|why| OauthRefusal::new(why.code(), why.to_string()))?;
     let mapped = registered
         .trust
         .evaluate(&claims)
         .map_err(|why| OauthRefusal::new(why.code(), why.to_string()))?;
-    let expires = claims.get("exp").and_then(Value::as_u64).unwrap_or_default();
     let life = token::federated_life_seconds(expires, now);
     let identity = Identity {
         project: name.project(),
@@ -109,6 +127,21 @@ async fn answer(sim: &GcpSim, headers: &HeaderMap, body: &[u8]) -> Result<Value,
         "token_type": "Bearer",
         "expires_in": life,
     }))
+}
+
+/// Returns the claims of a token that is genuine, timely and for this provider, and when it ends.
+async fn told_by_a_token(sim: &GcpSim, registered: &Registered, token: &str) -> Result<(Value, u64), OauthRefusal> {
+    let claims = verified_claims(sim, registered, token).await?;
+    let settings = registered.provider.settings();
+    let expected = Expected {
+        issuer: &settings.issuer_uri,
+        allowed_audiences: &settings.allowed_audiences,
+        provider: registered.provider.name(),
+    };
+    token::judge_claims(&claims, &expected, sim.clock.now())
+        .map_err(|why| OauthRefusal::new(why.code(), why.to_string()))?;
+    let expires = claims.get("exp").and_then(Value::as_u64).unwrap_or_default();
+    Ok((claims, expires))
 }
 
 /// Returns the token's claims once its signature is verified with the issuer's keys.
@@ -203,6 +236,14 @@ struct Request<'a> {
     audience: &'a str,
     scope: &'a str,
     subject_token: &'a str,
+    form: Form,
+}
+
+/// What kind of subject token is presented.
+#[derive(Clone, Copy)]
+enum Form {
+    Certificates,
+    Token,
 }
 
 impl<'a> Request<'a> {
@@ -223,9 +264,11 @@ impl<'a> Request<'a> {
             return Err(invalid(format!("Unsupported requested token type {found}")));
         }
         let found = field("subject_token_type")?;
-        if !SUBJECT_TOKEN_TYPES.contains(&found) {
-            return Err(invalid(format!("Unsupported subject token type {found}")));
-        }
+        let form = match found {
+            TOKEN_TYPE => Form::Certificates,
+            token if SUBJECT_TOKEN_TYPES.contains(&token) => Form::Token,
+            other => return Err(invalid(format!("Unsupported subject token type {other}"))),
+        };
         for name in ["actor_token", "actor_token_type"] {
             if fields.contains_key(name) {
                 return Err(invalid(format!("This simulator does not support the parameter {name}")));
@@ -238,6 +281,7 @@ impl<'a> Request<'a> {
             audience: field("audience")?,
             scope: field("scope")?,
             subject_token: field("subject_token")?,
+            form,
         })
     }
 }

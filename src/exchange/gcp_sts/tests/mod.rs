@@ -1,5 +1,6 @@
 //! The client against the simulator over TLS, and the configuration table.
 
+mod certificate;
 pub(super) mod vectors;
 
 use std::{
@@ -23,7 +24,7 @@ use tokio_rustls::TlsAcceptor;
 
 use self::vectors::{FakeDocuments, NOW, SUBJECT, claims, header_of, sign};
 use super::{
-    BUILTIN, CALLER_SCOPE, CLOUD, GcpSts, Presented, configured,
+    BUILTIN, CALLER_SCOPE, CLOUD, GcpSts, Presented, SubjectToken, configured,
     federated::Federated,
     preflight,
     response::{self, Answer},
@@ -179,11 +180,11 @@ impl World {
     async fn fetch(&self, party: &GcpSts, svid: &Secret) -> Result<CloudCredential, CloudRefusal> {
         let now = self.clock.now();
         let presented = Presented {
-            svid,
+            subject: SubjectToken::Jwt(svid),
             ends: now + Duration::from_mins(5),
             lifetime: Duration::from_mins(20),
         };
-        party.fetch(presented, now).await
+        party.fetch(&presented, now).await
     }
 
     async fn principal(&self, credential: &CloudCredential) -> String {
@@ -192,7 +193,7 @@ impl World {
             self.table["iamcredentials_endpoint"].as_str().unwrap()
         );
         let ca = std::fs::read(&self.loopback.ca_file).unwrap();
-        let answer = super::request::client(Some(reqwest::Certificate::from_pem_bundle(&ca).unwrap()))
+        let answer = super::request::client(Some(reqwest::Certificate::from_pem_bundle(&ca).unwrap()), None)
             .unwrap()
             .get(url)
             .bearer_auth(credential.bearer().unwrap().expose())
@@ -301,12 +302,12 @@ async fn a_lifetime_over_an_hour_needs_googles_policy() {
     });
     let svid = world.svid();
     let presented = Presented {
-        svid: &svid,
+        subject: SubjectToken::Jwt(&svid),
         ends: now() + Duration::from_mins(5),
         lifetime: Duration::from_hours(12),
     };
 
-    let refused = party.fetch(presented, now()).await.unwrap_err();
+    let refused = party.fetch(&presented, now()).await.unwrap_err();
     assert_eq!(
         refused,
         CloudRefusal::Refused {
@@ -321,7 +322,7 @@ async fn a_lifetime_over_an_hour_needs_googles_policy() {
         .sim
         .set_lifetime_extension(ACCOUNT, LifetimeExtension::Allowed)
         .unwrap();
-    let credential = party.fetch(presented, now()).await.unwrap();
+    let credential = party.fetch(&presented, now()).await.unwrap();
     assert_eq!(credential.expires(), now() + Duration::from_hours(12));
 }
 
@@ -331,13 +332,13 @@ async fn time_spent_before_the_impersonation_is_taken_off() {
     let party = world.impersonating();
     let svid = world.svid();
     let presented = Presented {
-        svid: &svid,
+        subject: SubjectToken::Jwt(&svid),
         ends: now() + Duration::from_mins(5),
         lifetime: Duration::from_mins(20),
     };
     world.clock.advance(Duration::from_secs(45));
 
-    let credential = party.fetch(presented, now()).await.unwrap();
+    let credential = party.fetch(&presented, now()).await.unwrap();
 
     assert_eq!(credential.expires(), now() + Duration::from_mins(20));
 }
@@ -801,4 +802,27 @@ fn the_request_digest_tells_apart_what_google_is_asked_for() {
         assert_eq!(variants.iter().position(|other| other == digest), Some(index));
     }
     assert_eq!(variants[0], read(&base).unwrap().digest());
+}
+
+#[test]
+fn certificates_are_exchanged_at_a_host_of_their_own_and_have_no_audience() {
+    let party = read(&format!(
+        "provider = '{PROVIDER}'\nx509 = true\nsubject = '/rp/gcp/shop'"
+    ))
+    .unwrap();
+
+    assert_eq!(party.terms.audience, "spiffe://prod.acme.example");
+    assert_eq!(party.google.sts(), "https://sts.mtls.googleapis.com");
+    let token = read(&format!("provider = '{PROVIDER}'")).unwrap();
+    assert_eq!(
+        (&*token.terms.audience, token.google.sts()),
+        (PROVIDER, "https://sts.googleapis.com")
+    );
+}
+
+#[test]
+fn an_algorithm_of_tokens_is_refused_for_certificates() {
+    let refused = read(&format!("provider = '{PROVIDER}'\nx509 = true\nalgorithm = 'RS256'")).unwrap_err();
+
+    assert_eq!(refused.key, "algorithm");
 }

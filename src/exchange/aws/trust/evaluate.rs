@@ -4,55 +4,27 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use super::{Action, Effect, Key, Refusal, Statement, TrustPolicy};
-use crate::exchange::aws_sts::rules::token::{Audience, Claims, Session};
+use super::{Action, Effect, Key, Principal, Refusal, Statement, TrustPolicy};
 
 /// What a request brings to the trust policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Context {
-    provider_arn: String,
+    principal: Principal,
     actions: Vec<Action>,
     keys: BTreeMap<Key, Vec<String>>,
 }
 
 impl Context {
-    /// Returns the context of a verified token at the provider with this ARN.
-    ///
-    /// `sts:TagSession` and `sts:SetSourceIdentity` are needed exactly when the token brings tags or a source identity.
+    /// Returns the context of a request by `principal` that needs all of `actions`.
     pub fn new(
-        provider_arn: &str,
-        claims: &Claims,
-        audience: &Audience,
-        session: &Session,
-        role_session_name: &str,
+        principal: Principal,
+        actions: impl IntoIterator<Item = Action>,
+        keys: impl IntoIterator<Item = (Key, Vec<String>)>,
     ) -> Self {
-        let issuer = &claims.issuer;
-        let mut keys = BTreeMap::from([
-            (Key::claim(issuer, "sub"), vec![claims.subject.clone()]),
-            (Key::claim(issuer, "aud"), vec![audience.matched.clone()]),
-            (Key::claim(issuer, "amr"), claims.methods.clone()),
-            (Key::RoleSessionName, vec![role_session_name.to_owned()]),
-            (Key::TagKeys, session.tags.iter().map(|(key, _)| key.clone()).collect()),
-            (Key::TransitiveTagKeys, session.transitive_keys.clone()),
-        ]);
-        if let Some(original) = &audience.original {
-            keys.insert(Key::claim(issuer, "oaud"), vec![original.clone()]);
-        }
-        for (tag, value) in &session.tags {
-            keys.insert(Key::request_tag(tag), vec![value.clone()]);
-        }
-        let mut actions = vec![Action::AssumeRoleWithWebIdentity];
-        if !session.tags.is_empty() {
-            actions.push(Action::TagSession);
-        }
-        if let Some(identity) = &session.source_identity {
-            keys.insert(Key::SourceIdentity, vec![identity.clone()]);
-            actions.push(Action::SetSourceIdentity);
-        }
         Self {
-            provider_arn: provider_arn.to_owned(),
-            actions,
-            keys,
+            principal,
+            actions: actions.into_iter().collect(),
+            keys: keys.into_iter().collect(),
         }
     }
 
@@ -124,9 +96,9 @@ pub enum Mismatch {
         /// The values of the request; nothing if the key is absent.
         found: Option<Vec<String>>,
     },
-    /// The statement is about other providers.
+    /// The statement is about other principals.
     Principal {
-        /// The provider the token came through.
+        /// The provider the token came through, or the service.
         found: String,
         /// What the statement lists.
         expected: Vec<String>,
@@ -172,9 +144,11 @@ impl TrustPolicy {
 impl Statement {
     fn finding(&self, number: usize, action: Action, context: &Context) -> StatementFinding {
         let mut mismatches = Vec::new();
-        if !self.providers.contains(&context.provider_arn) {
-            let (found, expected) = (context.provider_arn.clone(), self.providers.clone());
-            mismatches.push(Mismatch::Principal { found, expected });
+        if !self.principals.contains(&context.principal) {
+            mismatches.push(Mismatch::Principal {
+                found: context.principal.to_string(),
+                expected: self.principals.iter().map(ToString::to_string).collect(),
+            });
         }
         if !self.actions.contains(&action) {
             mismatches.push(Mismatch::Action {
@@ -280,7 +254,7 @@ impl fmt::Display for Mismatch {
             Self::Principal { found, expected } => {
                 write!(
                     f,
-                    "the provider is `{found}`, the statement names `{}`",
+                    "the principal is `{found}`, the statement names `{}`",
                     expected.join("`, `")
                 )
             }

@@ -2,39 +2,48 @@
 //!
 //! Every text goes through `escape`; nothing writes a value into markup by itself.
 
-use crate::exchange::aws_sts::rules::Refusal;
+use crate::exchange::aws::Refusal;
 
 /// The namespace of all answers. Source: clouds.md 1.3.
 const NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
 
 /// Markup that is well formed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Xml(String);
+pub(in crate::exchange) struct Xml(String);
 
 impl Xml {
     /// Returns an element that holds text.
-    pub(super) fn text(name: &str, text: &str) -> Self {
+    pub(in crate::exchange) fn text(name: &str, text: &str) -> Self {
         Self(format!("<{name}>{}</{name}>", escape(text)))
     }
 
     /// Returns an element that holds elements.
-    pub(super) fn parent(name: &str, children: &[Self]) -> Self {
+    pub(in crate::exchange) fn parent(name: &str, children: &[Self]) -> Self {
         let inner: String = children.iter().map(|child| child.0.as_str()).collect();
         Self(format!("<{name}>{inner}</{name}>"))
     }
 
     /// Returns the answer to `action`: its result and the request's id.
-    pub(super) fn answer(action: &str, result: &[Self], request_id: &str) -> String {
+    pub(in crate::exchange) fn answer(action: &str, result: &[Self], request_id: &str) -> String {
+        Self::answer_in(NAMESPACE, (action, result), request_id)
+    }
+
+    /// Returns the answer to `action` of a service with another namespace.
+    pub(in crate::exchange) fn answer_in(
+        namespace: &str,
+        (action, result): (&str, &[Self]),
+        request_id: &str,
+    ) -> String {
         let result = Self::parent(&format!("{action}Result"), result);
         let metadata = Self::parent("ResponseMetadata", &[Self::text("RequestId", request_id)]);
         format!(
-            "<{action}Response xmlns=\"{NAMESPACE}\">{}{}</{action}Response>",
+            "<{action}Response xmlns=\"{namespace}\">{}{}</{action}Response>",
             result.0, metadata.0
         )
     }
 
     /// Returns the error envelope.
-    pub(super) fn error(refusal: &Refusal, request_id: &str) -> String {
+    pub(in crate::exchange) fn error(refusal: &Refusal, request_id: &str) -> String {
         let error = Self::parent(
             "Error",
             &[

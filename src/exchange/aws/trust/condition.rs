@@ -7,8 +7,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::{Context, Refusal, evaluate::Mismatch, malformed, strings};
-use crate::exchange::aws_sts::rules::provider;
+use super::{Context, Principal, Refusal, evaluate::Mismatch, malformed, strings};
 
 /// A condition on one key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,15 +18,21 @@ pub struct Condition {
     expected: Vec<String>,
 }
 
-/// A context key that a trust policy for web identities may use.
+/// A context key that a trust policy may use.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Key {
     /// `<issuer without scheme>:<claim>`; the claim is one of `amr`, `aud`, `oaud`, `sub`.
     Claim(String, String),
-    /// `aws:RequestTag/<key>`.
+    /// `aws:PrincipalTag/<key>`, of Roles Anywhere.
+    PrincipalTag(String),
+    /// `aws:RequestTag/<key>`, of a web identity.
     RequestTag(String),
     /// `sts:RoleSessionName`.
     RoleSessionName,
+    /// `aws:SourceAccount`, of Roles Anywhere: the trust anchor's account.
+    SourceAccount,
+    /// `aws:SourceArn`, of Roles Anywhere: the trust anchor.
+    SourceArn,
     /// `sts:SourceIdentity`.
     SourceIdentity,
     /// `aws:TagKeys`, of several values.
@@ -49,6 +54,7 @@ enum Operator {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Comparison {
+    Arn,
     Equals,
     EqualsIgnoreCase,
     Like,
@@ -67,8 +73,8 @@ enum IfAbsent {
     Holds,
 }
 
-/// Reads a `Condition` block; `providers` are the statement's, whose issuers its keys may begin with.
-pub(super) fn parse_block(block: &Value, providers: &[String]) -> Result<Vec<Condition>, Refusal> {
+/// Reads a `Condition` block; `principals` are the statement's, which decide what keys there are.
+pub(super) fn parse_block(block: &Value, principals: &[Principal]) -> Result<Vec<Condition>, Refusal> {
     let operators = block
         .as_object()
         .ok_or_else(|| malformed(format!("`Condition` is {block}")))?;
@@ -79,7 +85,7 @@ pub(super) fn parse_block(block: &Value, providers: &[String]) -> Result<Vec<Con
             .as_object()
             .ok_or_else(|| malformed(format!("`{written}` is {keys}, expected an object")))?;
         for (name, values) in keys {
-            let key = Key::parse(name, providers)?;
+            let key = Key::parse(name, principals)?;
             let expected = operator.expected(written, values)?;
             operator.check_key(written, &key)?;
             conditions.push(Condition {
@@ -110,27 +116,41 @@ impl Condition {
 }
 
 impl Key {
-    fn parse(name: &str, providers: &[String]) -> Result<Self, Refusal> {
+    fn parse(name: &str, principals: &[Principal]) -> Result<Self, Refusal> {
         // Names of condition keys do not distinguish case [D IAM-guide].
         let lower = name.to_ascii_lowercase();
+        match lower.as_str() {
+            "sts:rolesessionname" => return Ok(Self::RoleSessionName),
+            "sts:sourceidentity" => return Ok(Self::SourceIdentity),
+            _ => {}
+        }
+        let issuers: Vec<&str> = principals
+            .iter()
+            .filter_map(|principal| match principal {
+                Principal::Provider(arn) => Some(arn.split_once(":oidc-provider/")?.1),
+                Principal::RolesAnywhere => None,
+            })
+            .collect();
+        if issuers.is_empty() {
+            Self::of_roles_anywhere(name, &lower)
+        } else {
+            Self::of_web_identity(name, &lower, &issuers)
+        }
+    }
+
+    fn of_web_identity(name: &str, lower: &str, issuers: &[&str]) -> Result<Self, Refusal> {
         if let Some(tag) = lower.strip_prefix("aws:requesttag/").filter(|tag| !tag.is_empty()) {
             return Ok(Self::RequestTag(tag.to_owned()));
         }
-        match lower.as_str() {
+        match lower {
             "aws:tagkeys" => return Ok(Self::TagKeys),
-            "sts:rolesessionname" => return Ok(Self::RoleSessionName),
-            "sts:sourceidentity" => return Ok(Self::SourceIdentity),
             "sts:transitivetagkeys" => return Ok(Self::TransitiveTagKeys),
             _ => {}
         }
-        if let Some((issuer, claim @ ("amr" | "aud" | "oaud" | "sub"))) = lower.rsplit_once(':') {
-            let of_provider = |arn: &String| {
-                arn.split_once(":oidc-provider/")
-                    .is_some_and(|(_, url)| url.eq_ignore_ascii_case(issuer))
-            };
-            if providers.iter().any(of_provider) {
-                return Ok(Self::Claim(issuer.to_owned(), claim.to_owned()));
-            }
+        if let Some((issuer, claim @ ("amr" | "aud" | "oaud" | "sub"))) = lower.rsplit_once(':')
+            && issuers.iter().any(|url| url.eq_ignore_ascii_case(issuer))
+        {
+            return Ok(Self::Claim(issuer.to_owned(), claim.to_owned()));
         }
         Err(malformed(format!(
             "condition key `{name}` is not supported, expected `<issuer of the statement's provider>:sub|aud|amr|oaud`, \
@@ -139,21 +159,47 @@ impl Key {
         )))
     }
 
-    /// Returns the key `<issuer without scheme>:<claim>`.
-    pub(super) fn claim(issuer: &str, claim: &str) -> Self {
-        Self::Claim(provider::without_scheme(issuer).to_ascii_lowercase(), claim.to_owned())
+    /// Source: clouds.md 2.2 [D RA-guide].
+    fn of_roles_anywhere(name: &str, lower: &str) -> Result<Self, Refusal> {
+        if let Some(tag) = lower.strip_prefix("aws:principaltag/").filter(|tag| !tag.is_empty()) {
+            return Ok(Self::PrincipalTag(tag.to_owned()));
+        }
+        match lower {
+            "aws:sourceaccount" => Ok(Self::SourceAccount),
+            "aws:sourcearn" => Ok(Self::SourceArn),
+            _ => Err(malformed(format!(
+                "condition key `{name}` is not supported, expected `aws:PrincipalTag/<key>`, `aws:SourceArn`, \
+                 `aws:SourceAccount`, `sts:SourceIdentity` or `sts:RoleSessionName`"
+            ))),
+        }
     }
 
-    /// Returns the key of a session tag.
-    pub(super) fn request_tag(tag: &str) -> Self {
+    /// Returns the key `<issuer without scheme>:<claim>`.
+    pub fn claim(issuer: &str, claim: &str) -> Self {
+        let url = issuer.strip_prefix("https://").unwrap_or(issuer);
+        Self::Claim(url.to_ascii_lowercase(), claim.to_owned())
+    }
+
+    /// Returns the key of a session tag that a web identity asks for.
+    pub fn request_tag(tag: &str) -> Self {
         Self::RequestTag(tag.to_ascii_lowercase())
+    }
+
+    /// Returns the key of a tag that Roles Anywhere made of a certificate's field.
+    pub fn principal_tag(tag: &str) -> Self {
+        Self::PrincipalTag(tag.to_ascii_lowercase())
     }
 
     fn is_multivalued(&self) -> bool {
         match self {
             Self::TagKeys | Self::TransitiveTagKeys => true,
             Self::Claim(_, claim) => claim == "amr",
-            Self::RequestTag(_) | Self::RoleSessionName | Self::SourceIdentity => false,
+            Self::PrincipalTag(_)
+            | Self::RequestTag(_)
+            | Self::RoleSessionName
+            | Self::SourceAccount
+            | Self::SourceArn
+            | Self::SourceIdentity => false,
         }
     }
 }
@@ -162,8 +208,11 @@ impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Claim(issuer, claim) => write!(f, "{issuer}:{claim}"),
+            Self::PrincipalTag(tag) => write!(f, "aws:PrincipalTag/{tag}"),
             Self::RequestTag(tag) => write!(f, "aws:RequestTag/{tag}"),
             Self::RoleSessionName => f.write_str("sts:RoleSessionName"),
+            Self::SourceAccount => f.write_str("aws:SourceAccount"),
+            Self::SourceArn => f.write_str("aws:SourceArn"),
             Self::SourceIdentity => f.write_str("sts:SourceIdentity"),
             Self::TagKeys => f.write_str("aws:TagKeys"),
             Self::TransitiveTagKeys => f.write_str("sts:TransitiveTagKeys"),
@@ -186,6 +235,9 @@ impl Operator {
             .strip_suffix("IfExists")
             .map_or((rest, IfAbsent::ByOperator), |name| (name, IfAbsent::Holds));
         let (comparison, negated) = match name {
+            // The two behave identically [D IAM-guide].
+            "ArnEquals" | "ArnLike" => (Comparison::Arn, false),
+            "ArnNotEquals" | "ArnNotLike" => (Comparison::Arn, true),
             "StringEquals" => (Comparison::Equals, false),
             "StringEqualsIgnoreCase" => (Comparison::EqualsIgnoreCase, false),
             "StringLike" => (Comparison::Like, false),
@@ -195,7 +247,8 @@ impl Operator {
             _ => {
                 return Err(malformed(format!(
                     "condition operator `{written}` is not supported, expected StringEquals, StringLike, \
-                     StringEqualsIgnoreCase, their Not forms, IfExists, ForAnyValue:, ForAllValues: or Null"
+                     StringEqualsIgnoreCase, ArnEquals, ArnLike, their Not forms, IfExists, ForAnyValue:, \
+                     ForAllValues: or Null"
                 )));
             }
         };
@@ -234,6 +287,12 @@ impl Operator {
             Self::Text { set: Set::Single, .. } if key.is_multivalued() => Err(malformed(format!(
                 "`{written}` is used on `{key}`, which has several values; expected ForAnyValue: or ForAllValues:"
             ))),
+            Self::Text {
+                comparison: Comparison::Arn,
+                ..
+            } if *key != Key::SourceArn => Err(malformed(format!(
+                "`{written}` is used on `{key}`, which is no ARN; expected a string operator"
+            ))),
             Self::Null | Self::Text { .. } => Ok(()),
         }
     }
@@ -269,11 +328,18 @@ impl Operator {
 impl Comparison {
     fn test(self, expected: &str, found: &str) -> bool {
         match self {
+            Self::Arn => arn_like(expected, found),
             Self::Equals => expected == found,
             Self::EqualsIgnoreCase => expected.to_lowercase() == found.to_lowercase(),
             Self::Like => like(expected, found),
         }
     }
+}
+
+/// Matches each of the six parts of an ARN by itself, so that a `*` never reaches over a colon [D IAM-guide].
+fn arn_like(pattern: &str, text: &str) -> bool {
+    let (pattern, text): (Vec<&str>, Vec<&str>) = (pattern.splitn(6, ':').collect(), text.splitn(6, ':').collect());
+    pattern.len() == 6 && text.len() == 6 && pattern.iter().zip(text).all(|(pattern, text)| like(pattern, text))
 }
 
 /// Matches `*` against any run and `?` against one character; linear memory, no recursion.

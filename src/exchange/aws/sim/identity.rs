@@ -1,18 +1,22 @@
 //! GetCallerIdentity: tells who holds credentials that were issued here, after checking their signature.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use axum::http::request::Parts;
 
-use super::{AwsSim, Issued, sigv4, xml::Xml};
-use crate::exchange::aws_sts::rules::{Code, Refusal};
+use super::{credentials::Issued, sigv4, xml::Xml};
+use crate::exchange::aws::{Code, Refusal};
 
 /// How far the signature's date may be off `[M]`.
 const SKEW: Duration = Duration::from_mins(15);
 
-/// Answers one signed request.
-pub(super) fn answer(sim: &AwsSim, parts: &Parts, body: &[u8]) -> Result<Vec<Xml>, Refusal> {
-    let caller = caller(sim, parts, body)?;
+/// Answers one signed request of whoever holds credentials that `issued` knows by their key id.
+pub(in crate::exchange) fn answer(
+    issued: impl FnOnce(&str) -> Option<Issued>,
+    now: SystemTime,
+    request: (&Parts, &[u8]),
+) -> Result<Vec<Xml>, Refusal> {
+    let caller = caller("sts", issued, now, request)?;
     Ok(vec![
         Xml::text("Arn", &caller.assumed_role_arn),
         Xml::text("UserId", &caller.assumed_role_id),
@@ -20,9 +24,18 @@ pub(super) fn answer(sim: &AwsSim, parts: &Parts, body: &[u8]) -> Result<Vec<Xml
     ])
 }
 
-fn caller(sim: &AwsSim, parts: &Parts, body: &[u8]) -> Result<Issued, Refusal> {
-    let signed = sigv4::Signed::read(parts, body)?;
-    let Some(issued) = sim.lock().credentials.get(signed.access_key_id()).cloned() else {
+/// Returns who signed a request to `service`.
+///
+/// # Errors
+/// As the services refuse unknown keys, other session tokens, expired credentials and wrong signatures.
+pub(in crate::exchange) fn caller(
+    service: &str,
+    issued: impl FnOnce(&str) -> Option<Issued>,
+    now: SystemTime,
+    (parts, body): (&Parts, &[u8]),
+) -> Result<Issued, Refusal> {
+    let signed = sigv4::Signed::read(parts, body, service)?;
+    let Some(issued) = issued(signed.access_key_id()) else {
         return Err(unknown_token(format!(
             "`{}` was not issued here",
             signed.access_key_id()
@@ -34,7 +47,6 @@ fn caller(sim: &AwsSim, parts: &Parts, body: &[u8]) -> Result<Issued, Refusal> {
         ));
     }
     signed.verify(&issued.secret_key)?;
-    let now = sim.clock.now();
     if now >= issued.expires_at {
         let text = "The security token included in the request is expired";
         return Err(Refusal::unverified(Code::ExpiredToken, text));

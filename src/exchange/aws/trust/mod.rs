@@ -1,17 +1,19 @@
-//! IAM trust policies for web identities: parsed strictly here, evaluated in `evaluate`.
+//! IAM trust policies for web identities and for Roles Anywhere: parsed strictly here, evaluated in `evaluate`.
 //!
 //! What this evaluator does not support (an operator, a key, a principal, a variable) is refused when a policy is read;
-//! it never ignores anything. Source where no other stands: clouds.md 1.4 [D IAM-guide].
+//! it never ignores anything. Source where no other stands: clouds.md 1.4 and 2.2 [D IAM-guide, RA-guide].
 
 mod condition;
 mod evaluate;
+
+use std::fmt;
 
 use serde_json::{Map, Value};
 
 pub use condition::{Condition, Key};
 pub use evaluate::{ActionFinding, Context, Decision, Evaluation, Mismatch, StatementFinding};
 
-use super::{Code, Refusal, limits, strict_json};
+use super::{Code, Refusal, arn, strict_json};
 
 /// Characters without white space of a role's trust policy, by default quota `[M]`.
 pub const POLICY_CHARACTERS: usize = 2048;
@@ -27,7 +29,7 @@ pub struct TrustPolicy {
 pub struct Statement {
     sid: Option<String>,
     effect: Effect,
-    providers: Vec<String>,
+    principals: Vec<Principal>,
     actions: Vec<Action>,
     conditions: Vec<Condition>,
 }
@@ -41,10 +43,33 @@ pub enum Effect {
     Deny,
 }
 
-/// An action that a trust policy for web identities can name.
+/// Who asks, as a statement names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Principal {
+    /// `Federated`: the ARN of an OIDC provider.
+    Provider(String),
+    /// `Service`: Roles Anywhere.
+    RolesAnywhere,
+}
+
+/// The service principal of Roles Anywhere. Source: clouds.md 2.2 [D RA-guide].
+const ROLES_ANYWHERE: &str = "rolesanywhere.amazonaws.com";
+
+impl fmt::Display for Principal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Provider(arn) => arn,
+            Self::RolesAnywhere => ROLES_ANYWHERE,
+        })
+    }
+}
+
+/// An action that a trust policy can name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// `sts:AssumeRoleWithWebIdentity`, always needed.
+    /// `sts:AssumeRole`, needed by Roles Anywhere.
+    AssumeRole,
+    /// `sts:AssumeRoleWithWebIdentity`, needed by a web identity.
     AssumeRoleWithWebIdentity,
     /// `sts:SetSourceIdentity`, needed for a source identity.
     SetSourceIdentity,
@@ -53,15 +78,19 @@ pub enum Action {
 }
 
 impl Action {
-    const ALL: [Self; 3] = [
-        Self::AssumeRoleWithWebIdentity,
-        Self::SetSourceIdentity,
-        Self::TagSession,
-    ];
+    /// The actions that a principal of this kind can be allowed or denied.
+    fn of(principal: &Principal) -> [Self; 3] {
+        let first = match principal {
+            Principal::Provider(_) => Self::AssumeRoleWithWebIdentity,
+            Principal::RolesAnywhere => Self::AssumeRole,
+        };
+        [first, Self::SetSourceIdentity, Self::TagSession]
+    }
 
     /// Returns the action's name in a policy.
     pub fn name(self) -> &'static str {
         match self {
+            Self::AssumeRole => "sts:AssumeRole",
             Self::AssumeRoleWithWebIdentity => "sts:AssumeRoleWithWebIdentity",
             Self::SetSourceIdentity => "sts:SetSourceIdentity",
             Self::TagSession => "sts:TagSession",
@@ -119,11 +148,15 @@ impl TrustPolicy {
         Ok(())
     }
 
-    /// Returns the ARNs of all providers that some statement names.
+    /// Returns the ARNs of all OIDC providers that some statement names.
     pub fn providers(&self) -> impl Iterator<Item = &str> {
         self.statements
             .iter()
-            .flat_map(|statement| statement.providers.iter().map(String::as_str))
+            .flat_map(|statement| &statement.principals)
+            .filter_map(|principal| match principal {
+                Principal::Provider(arn) => Some(arn.as_str()),
+                Principal::RolesAnywhere => None,
+            })
     }
 }
 
@@ -144,49 +177,83 @@ impl Statement {
             Some("Deny") => Effect::Deny,
             found => return Err(malformed(format!("`Effect` is {found:?}, expected `Allow` or `Deny`"))),
         };
-        let providers = providers(members.get("Principal"))?;
+        let principals = principals(members.get("Principal"))?;
         let names = strings(members.get("Action"), "Action")?;
-        let actions = names.iter().map(|name| action(name)).collect::<Result<_, _>>()?;
+        let actions = names
+            .iter()
+            .map(|name| action(name, &principals))
+            .collect::<Result<_, _>>()?;
         let conditions = match members.get("Condition") {
             None => Vec::new(),
-            Some(block) => condition::parse_block(block, &providers)?,
+            Some(block) => condition::parse_block(block, &principals)?,
         };
         Ok(Self {
             sid,
             effect,
-            providers,
+            principals,
             actions,
             conditions,
         })
     }
 }
 
-fn providers(principal: Option<&Value>) -> Result<Vec<String>, Refusal> {
+fn principals(principal: Option<&Value>) -> Result<Vec<Principal>, Refusal> {
     let principal = principal.ok_or_else(|| malformed("a statement has no `Principal`".to_owned()))?;
-    let principal = object(principal, "`Principal`", &["Federated"])?;
-    let providers = strings(principal.get("Federated"), "Principal.Federated")?;
-    for provider in &providers {
-        let is_provider = provider
-            .strip_prefix("arn:aws")
-            .and_then(|rest| rest.split_once(":iam::"))
-            .and_then(|(_partition, rest)| rest.split_once(":oidc-provider/"))
-            .is_some_and(|(account, url)| limits::is_account(account) && !url.is_empty());
-        if !is_provider {
-            return Err(malformed(format!(
-                "`Principal.Federated` is `{provider}`, expected `arn:<partition>:iam::<account>:oidc-provider/<url>`"
-            )));
-        }
+    let principal = object(principal, "`Principal`", &["Federated", "Service"])?;
+    let providers = listed(principal, "Federated")?;
+    let services = listed(principal, "Service")?;
+    // The keys of one kind of caller mean nothing for the other; nobody writes one statement for both.
+    match (providers.as_slice(), services.as_slice()) {
+        (&[_, ..], []) => providers.into_iter().map(provider).collect(),
+        ([], &[_, ..]) => services.into_iter().map(|name| service(&name)).collect(),
+        (_, _) => Err(malformed(format!(
+            "`Principal` names {} providers and {} services, expected only `Federated` or only `Service`",
+            providers.len(),
+            services.len()
+        ))),
     }
-    Ok(providers)
 }
 
-fn action(name: &str) -> Result<Action, Refusal> {
-    Action::ALL
-        .into_iter()
+fn listed(principal: &Map<String, Value>, kind: &str) -> Result<Vec<String>, Refusal> {
+    match principal.get(kind) {
+        None => Ok(Vec::new()),
+        Some(names) => strings(Some(names), &format!("Principal.{kind}")),
+    }
+}
+
+fn provider(arn: String) -> Result<Principal, Refusal> {
+    let is_provider = arn
+        .strip_prefix("arn:aws")
+        .and_then(|rest| rest.split_once(":iam::"))
+        .and_then(|(_partition, rest)| rest.split_once(":oidc-provider/"))
+        .is_some_and(|(account, url)| arn::is_account(account) && !url.is_empty());
+    if is_provider {
+        return Ok(Principal::Provider(arn));
+    }
+    Err(malformed(format!(
+        "`Principal.Federated` is `{arn}`, expected `arn:<partition>:iam::<account>:oidc-provider/<url>`"
+    )))
+}
+
+fn service(name: &str) -> Result<Principal, Refusal> {
+    if name == ROLES_ANYWHERE {
+        return Ok(Principal::RolesAnywhere);
+    }
+    Err(malformed(format!(
+        "`Principal.Service` is `{name}`, which is not supported, expected `{ROLES_ANYWHERE}`"
+    )))
+}
+
+fn action(name: &str, principals: &[Principal]) -> Result<Action, Refusal> {
+    // All are of one kind.
+    let known: Vec<Action> = principals.iter().take(1).flat_map(Action::of).collect();
+    known
+        .iter()
         .find(|action| action.name().eq_ignore_ascii_case(name))
+        .copied()
         .ok_or_else(|| {
-            let known = Action::ALL.map(Action::name).join("`, `");
-            malformed(format!("`Action` is `{name}`, expected `{known}`"))
+            let known: Vec<&str> = known.iter().map(|action| action.name()).collect();
+            malformed(format!("`Action` is `{name}`, expected `{}`", known.join("`, `")))
         })
 }
 

@@ -11,7 +11,7 @@ use serde::{
 use serde_json::{Map, Number, Value};
 
 /// Reads JSON, refusing an object that repeats a name.
-pub(super) fn parse(text: &str) -> Result<Value, serde_json::Error> {
+pub(in crate::exchange) fn parse(text: &str) -> Result<Value, serde_json::Error> {
     serde_json::from_str::<Strict>(text).map(|strict| strict.0)
 }
 

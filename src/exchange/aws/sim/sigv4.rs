@@ -11,15 +11,14 @@ use time::{PrimitiveDateTime, macros::format_description};
 
 use crate::{
     clock,
-    exchange::aws_sts::rules::{Code, Refusal},
+    exchange::aws::{Code, Refusal},
     secret::{Digest, Secret, hex},
 };
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
-const SERVICE: &str = "sts";
 
 /// A request that carries a signature, not yet verified.
-pub(super) struct Signed {
+pub(in crate::exchange) struct Signed {
     access_key_id: String,
     scope: Vec<String>,
     date: String,
@@ -39,12 +38,8 @@ struct Claimed {
 }
 
 impl Signed {
-    /// Reads the signature from the `Authorization` header or from the query.
-    pub(super) fn read(parts: &Parts, body: &[u8]) -> Result<Self, Refusal> {
-        let query: Vec<(String, String)> =
-            url::form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes())
-                .into_owned()
-                .collect();
+    /// Reads the signature of a request to a service from the `Authorization` header.
+    pub(in crate::exchange) fn read(parts: &Parts, body: &[u8], expected: &str) -> Result<Self, Refusal> {
         let authorization = header(&parts.headers, "authorization").ok_or_else(|| {
             let text = "Request is missing Authentication Token";
             Refusal::unverified(Code::MissingAuthenticationToken, text)
@@ -54,17 +49,17 @@ impl Signed {
         let [access_key_id, day, _region, service, terminator] = scope.as_slice() else {
             return Err(incomplete("Credential has other than five parts"));
         };
-        if service != SERVICE
+        if service != expected
             || terminator != "aws4_request"
             || !claimed.date.starts_with(day.as_str())
             || day.len() != 8
         {
-            return Err(mismatch(
-                "Credential should be scoped to the request's day, service `sts`, `aws4_request`",
-            ));
+            return Err(mismatch(&format!(
+                "Credential should be scoped to the request's day, service `{expected}`, `aws4_request`"
+            )));
         }
         let moment = moment(&claimed.date).ok_or_else(|| incomplete("X-Amz-Date is not YYYYMMDDTHHMMSSZ"))?;
-        let canonical_request = canonical_request(parts, body, &query, &claimed.signed_headers)?;
+        let canonical_request = canonical_request(parts, body, &claimed.signed_headers)?;
         Ok(Self {
             access_key_id: access_key_id.clone(),
             scope: scope.iter().skip(1).cloned().collect(),
@@ -77,23 +72,23 @@ impl Signed {
     }
 
     /// Returns the key id that the request claims.
-    pub(super) fn access_key_id(&self) -> &str {
+    pub(in crate::exchange) fn access_key_id(&self) -> &str {
         &self.access_key_id
     }
 
     /// Returns the session token that the request carries.
-    pub(super) fn session_token(&self) -> Option<&Secret> {
+    pub(in crate::exchange) fn session_token(&self) -> Option<&Secret> {
         self.session_token.as_ref()
     }
 
     /// Returns from when until when the signature may be used.
-    pub(super) fn valid_within(&self, skew: Duration) -> (SystemTime, SystemTime) {
+    pub(in crate::exchange) fn valid_within(&self, skew: Duration) -> (SystemTime, SystemTime) {
         let from = self.moment.checked_sub(skew).unwrap_or(self.moment);
         (from, self.moment + skew)
     }
 
     /// Checks the signature against the secret key.
-    pub(super) fn verify(&self, secret_key: &Secret) -> Result<(), Refusal> {
+    pub(in crate::exchange) fn verify(&self, secret_key: &Secret) -> Result<(), Refusal> {
         let scope = self.scope.join("/");
         let request = Digest::of(self.canonical_request.as_bytes());
         let to_sign = format!("{ALGORITHM}\n{}\n{scope}\n{request}", self.date);
@@ -132,10 +127,13 @@ impl Claimed {
     }
 }
 
-fn canonical_request(
+/// Rebuilds the canonical request from what came in and the list of signed headers.
+///
+/// # Errors
+/// `IncompleteSignature` where the list is not sorted or lacks `host`; `SignatureDoesNotMatch` for an unsigned `x-amz-` header.
+pub(in crate::exchange) fn canonical_request(
     parts: &Parts,
     body: &[u8],
-    query: &[(String, String)],
     signed_headers: &str,
 ) -> Result<String, Refusal> {
     let names: Vec<&str> = signed_headers.split(';').collect();
@@ -157,10 +155,10 @@ fn canonical_request(
             header_or_authority(parts, name).ok_or_else(|| mismatch(&format!("`{name}` is signed and absent")))?;
         headers.push_str(&format_header(name, &value));
     }
-    let mut pairs: Vec<(String, String)> = query
-        .iter()
-        .map(|(name, value)| (encode(name), encode(value)))
-        .collect();
+    let mut pairs: Vec<(String, String)> =
+        url::form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes())
+            .map(|(name, value)| (encode(&name), encode(&value)))
+            .collect();
     pairs.sort_unstable();
     let pairs: Vec<String> = pairs.iter().map(|(name, value)| format!("{name}={value}")).collect();
     let (method, path) = (parts.method.as_str(), parts.uri.path());
@@ -187,7 +185,8 @@ fn header_or_authority(parts: &Parts, name: &str) -> Option<String> {
     header(&parts.headers, name).or_else(authority)
 }
 
-fn header(headers: &HeaderMap, name: &str) -> Option<String> {
+/// Returns a header; several of one name are joined by commas.
+pub(in crate::exchange) fn header(headers: &HeaderMap, name: &str) -> Option<String> {
     let values: Vec<&str> = headers
         .get_all(name)
         .iter()
@@ -209,7 +208,8 @@ fn encode(text: &str) -> String {
         .collect()
 }
 
-fn moment(date: &str) -> Option<SystemTime> {
+/// Reads `YYYYMMDDTHHMMSSZ`.
+pub(in crate::exchange) fn moment(date: &str) -> Option<SystemTime> {
     let format = format_description!("[year][month][day]T[hour][minute][second]Z");
     let moment = PrimitiveDateTime::parse(date, format).ok()?.assume_utc();
     clock::from_unix_seconds(u64::try_from(moment.unix_timestamp()).ok()?)
