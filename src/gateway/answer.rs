@@ -2,12 +2,14 @@
 
 use std::{sync::Arc, time::SystemTime};
 
+use rustls::pki_types::CertificateDer;
+
 use crate::{
     attest::{AttestRefusal, ExchangeId},
     audit::{Draft, TrailError, entry::denial_digest},
     authorize::Denial,
     exchange::{CloudCredential, CloudRefusal},
-    gateway::{Request, leg, rate::Exceeded},
+    gateway::{Request, ask::NotOffered, leg, rate::Exceeded},
     identify::{Unidentified, Workload},
     mint::MintRefusal,
     secret::{NoRandomness, Secret},
@@ -53,6 +55,19 @@ pub enum Form {
         /// Its `exp`.
         expires: SystemTime,
     },
+    /// The X.509-SVID itself.
+    X509Svid(Box<X509Form>),
+}
+
+/// An X.509-SVID for a key of the workload.
+#[derive(Clone, Debug)]
+pub struct X509Form {
+    /// The certificates: its own first, then what leads to the root, never the root.
+    pub chain: Vec<CertificateDer<'static>>,
+    /// Its serial number, big-endian.
+    pub serial: Vec<u8>,
+    /// Its end.
+    pub expires: SystemTime,
 }
 
 /// Nothing was given.
@@ -98,6 +113,9 @@ pub enum Cause {
     /// Between two steps: something was to be opened that no entry names.
     #[error(transparent)]
     NotCommitted(#[from] NotCommitted),
+    /// After step 3: the relying party does not have what was asked for.
+    #[error(transparent)]
+    NotOffered(#[from] NotOffered),
     /// Between steps 2 and 3: this workload asks more often than any may.
     #[error("the workload asks more than {per_second} times a second")]
     RateLimited {
@@ -135,6 +153,7 @@ impl Cause {
             Self::Identify(refusal) => refusal.code(),
             Self::Mint(refusal) => refusal.code(),
             Self::NotCommitted(_) => "store.unavailable",
+            Self::NotOffered(refusal) => refusal.code(),
             Self::RateLimited { .. } => "request.rate_limited",
             Self::Randomness(_) => "mint.randomness_unavailable",
         }
@@ -212,7 +231,11 @@ impl Answer {
 
     /// The ledger refused the evidence; the trail holds one denial for each relying party asked for.
     pub(super) fn refused(id: &ExchangeId, refusal: AttestRefusal, request: &Request, committed: &Committed) -> Self {
-        let listed = request.wanted.iter().map(|(name, _)| Some(name.as_str())).chain([None]);
+        let listed = request
+            .wanted
+            .iter()
+            .map(|ask| Some(ask.relying_party.as_str()))
+            .chain([None]);
         let digest = listed
             .map(|name| denial_digest(id.as_str(), name, refusal.code()))
             .find(|digest| committed.lists(digest))

@@ -17,12 +17,16 @@ use crate::{
         held::{Claim, Follower, Held, HeldKey, Leader},
     },
     gateway::{
-        Gateway, Granted, Refused, Rules,
-        answer::{Cause, Denied, Form},
-        outcome::{close, closed, granted, lead, leader_vanished},
+        Ask, Gateway, Granted, Refused, Rules,
+        answer::{Cause, Denied, Form, X509Form},
+        follow::follow,
+        outcome::{granted, lead},
     },
     identify::Workload,
-    mint::{MAX_RELEASED_SVID_LIFE, Svid},
+    mint::{
+        MAX_RELEASED_SVID_LIFE, MAX_X509_SVID_LIFE, MintRefusal, SubjectKey, Svid, SvidShape, csr::SubjectPublicKey,
+    },
+    secret::hex,
     store::{Committed, Released, Unrecorded, Unreleased},
 };
 
@@ -37,6 +41,7 @@ pub(super) struct Travel<'a> {
     pub(super) id: &'a ExchangeId,
     pub(super) workload: &'a Workload,
     pub(super) source: Option<IpAddr>,
+    pub(super) subject_key: Option<&'a SubjectPublicKey>,
     pub(super) now: SystemTime,
 }
 
@@ -80,8 +85,9 @@ enum Stage {
 
 impl Leg {
     /// Step 3, a held credential, and step 4.
-    pub(super) async fn begin(travel: &Travel<'_>, name: &str, wants: Wants) -> Self {
-        let stage = match Stage::begin(travel, name, wants).await {
+    pub(super) async fn begin(travel: &Travel<'_>, ask: &Ask) -> Self {
+        let name = ask.relying_party.as_str();
+        let stage = match Stage::begin(travel, ask).await {
             Ok(stage) => stage,
             Err(cause) => Stage::Denied(Denied::new(travel.id, Some(name), cause)),
         };
@@ -132,16 +138,7 @@ impl Leg {
                 permission,
                 party,
                 follower,
-            } => {
-                let fetched = follower.wait().await.unwrap_or_else(|| Err(leader_vanished()));
-                let exchanged = fetched
-                    .map_err(|refusal| closed(travel, &self.name, refusal))
-                    .map(|held| {
-                        let digest = held.credential.digest();
-                        Unreleased::new(held, digest)
-                    });
-                close(travel, &permission, &*party, exchanged).await
-            }
+            } => follow(travel, &permission, &*party, follower).await,
             Stage::Held {
                 permission,
                 party,
@@ -173,13 +170,14 @@ impl Leg {
 }
 
 impl Stage {
-    async fn begin(travel: &Travel<'_>, name: &str, wants: Wants) -> std::result::Result<Self, Cause> {
+    async fn begin(travel: &Travel<'_>, ask: &Ask) -> std::result::Result<Self, Cause> {
+        let name = ask.relying_party.as_str();
         let unknown = || Denial::RelyingPartyUnknown {
             found: name.chars().take(64).collect(),
         };
         let name = RelyingPartyName::parse(name).map_err(|_not_a_name| unknown())?;
         let party = Arc::clone(travel.rules.relying_parties.get(&name).ok_or_else(unknown)?);
-        let wants = if party.upstream().is_none() { Wants::Svid } else { wants };
+        let wants = ask.wants(&*party);
         let basis = match travel.workload.attestation().freshness() {
             Freshness::Expired => Basis::Resumed,
             Freshness::Fresh => Basis::Presented,
@@ -199,6 +197,7 @@ impl Stage {
             Decision::Denied(denial) => return Err(denial.into()),
             Decision::Permitted(permission) => permission,
         };
+        ask.refuse_what_is_not_offered(&*party)?;
         if wants == Wants::Svid {
             let svid = travel.mint(&permission, &*party, wants).await?;
             return Ok(Self::Mint {
@@ -247,7 +246,7 @@ impl Stage {
 
 impl Travel<'_> {
     /// Step 4; an SVID that is handed out itself lives as long as was permitted, at most an hour.
-    async fn mint(
+    pub(super) async fn mint(
         &self,
         permission: &Permission,
         party: &dyn RelyingParty,
@@ -255,12 +254,27 @@ impl Travel<'_> {
     ) -> std::result::Result<Unrecorded<Svid>, Cause> {
         let mut shape = party.shape(permission)?;
         if wants == Wants::Svid {
-            shape.life = permission.lifetime().min(MAX_RELEASED_SVID_LIFE);
+            self.for_release(permission, &mut shape)?;
         }
         Ok(self.gateway.minter.mint(permission.clone(), shape, self.now).await?)
     }
 
-    async fn claim(&self, permission: &Permission, party: &dyn RelyingParty) -> Option<Claim> {
+    /// A certificate that is handed out is one for the caller's own key: a key made here never leaves.
+    fn for_release(&self, permission: &Permission, shape: &mut SvidShape) -> std::result::Result<(), MintRefusal> {
+        match (shape, self.subject_key) {
+            (SvidShape::Jwt(shape), None) => shape.life = permission.lifetime().min(MAX_RELEASED_SVID_LIFE),
+            (SvidShape::Jwt(_), Some(_)) => return Err(MintRefusal::CsrUnexpected),
+            (SvidShape::X509(_), None) => return Err(MintRefusal::CsrMissing),
+            (SvidShape::X509(shape), Some(key)) => {
+                shape.key = SubjectKey::Certified(key.clone());
+                shape.life = permission.lifetime().min(MAX_X509_SVID_LIFE);
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks for a credential that is held, or for the duty to fetch it; `None` where none can be held.
+    pub(super) async fn claim(&self, permission: &Permission, party: &dyn RelyingParty) -> Option<Claim> {
         let key = HeldKey::new(permission, party.request_digest(permission)?)?;
         Some(self.gateway.held.claim(key, permission.lifetime(), self.now).await)
     }
@@ -272,10 +286,15 @@ fn svid_form(svid: Svid) -> Form {
             token: svid.token().clone(),
             expires: svid.expires(),
         },
+        Svid::X509(svid) => Form::X509Svid(Box::new(X509Form {
+            chain: svid.chain().to_vec(),
+            serial: svid.serial().to_vec(),
+            expires: svid.expires(),
+        })),
     }
 }
 
-fn facts(svid: &Svid) -> SvidFacts {
+pub(super) fn facts(svid: &Svid) -> SvidFacts {
     match svid {
         Svid::Jwt(svid) => SvidFacts {
             id: svid.id().to_owned(),
@@ -283,6 +302,14 @@ fn facts(svid: &Svid) -> SvidFacts {
             key_id: svid.key_id().to_owned(),
             audience: svid.permission().terms().audience.clone(),
             subject: svid.permission().subject().as_str().to_owned(),
+            expires: clock::rfc3339(svid.expires()),
+        },
+        Svid::X509(svid) => SvidFacts {
+            id: hex(svid.serial()),
+            sha256: svid.sha256().to_string(),
+            key_id: svid.key_id().to_owned(),
+            audience: svid.permission().terms().audience.clone(),
+            subject: svid.spiffe_id().as_str().to_owned(),
             expires: clock::rfc3339(svid.expires()),
         },
     }

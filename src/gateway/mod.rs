@@ -4,6 +4,8 @@
 //! so that none can be skipped. `leg` is the way of one relying party through steps 3 to 6, `outcome` its second half.
 
 pub mod answer;
+pub mod ask;
+mod follow;
 mod leg;
 mod outcome;
 pub mod rate;
@@ -14,15 +16,16 @@ use arc_swap::ArcSwap;
 use futures_util::future::join_all;
 
 pub use answer::{Answer, Granted, Refused};
+pub use ask::{Ask, Asked};
 
 use crate::{
-    attest::{AttestRefusal, Attestation, Attestor, Evidence, ExchangeId, Freshness, Verdict},
+    attest::{AttestRefusal, Attestation, Attestor, Evidence, ExchangeId, Freshness, Verdict, unclaimed},
     audit::{Draft, EntryKind, Group, Recorded, Trail},
-    authorize::{Policy, RelyingPartyName, Wants, lock::Locks},
+    authorize::{Policy, RelyingPartyName, lock::Locks},
     clock::Clock,
     exchange::{RelyingParty, budget::Budget, held::HeldCredentials},
     identify::{Registry, Workload},
-    mint::Minter,
+    mint::{Minter, csr::SubjectPublicKey},
     secret::Random,
     store::{Binding, Store},
 };
@@ -33,7 +36,9 @@ pub struct Request {
     /// What the caller presents.
     pub evidence: Evidence,
     /// Whose credentials, in order, and in which form; at most 16 (LIMITS.md).
-    pub wanted: Vec<(String, Wants)>,
+    pub wanted: Vec<Ask>,
+    /// The key that a certificate is asked for, proven to be the caller's.
+    pub subject_key: Option<SubjectPublicKey>,
     /// Where the request came from.
     pub source: Option<IpAddr>,
 }
@@ -80,7 +85,7 @@ impl Gateway {
     /// Runs one exchange; it is not cancelled half-way: run it in a task of its own.
     pub async fn exchange(&self, request: Request) -> Answer {
         let now = self.clock.now();
-        let id = match ExchangeId::draw(&*self.random) {
+        let id = match ExchangeId::draw(&*self.random, now) {
             Ok(id) => id,
             Err(refusal) => return Answer::failed(None, refusal),
         };
@@ -118,15 +123,10 @@ impl Gateway {
                 id: &id,
                 workload: &workload,
                 source: request.source,
+                subject_key: request.subject_key.as_ref(),
                 now,
             };
-            let legs = join_all(
-                request
-                    .wanted
-                    .iter()
-                    .map(|(name, wants)| leg::Leg::begin(&travel, name, *wants)),
-            )
-            .await;
+            let legs = join_all(request.wanted.iter().map(|ask| leg::Leg::begin(&travel, ask))).await;
             let mut ledger = workload.attestation().ledger().cloned();
             if let Some(ledger) = ledger.as_mut().filter(|_| !known_standing) {
                 ledger.ends = legs.iter().filter_map(|leg| leg.ends(now)).max();
@@ -160,9 +160,7 @@ async fn attest(rules: &Rules, evidence: &Evidence, now: SystemTime) -> Result<A
             Verdict::Refused(refusal) => return Err(refusal),
         }
     }
-    Err(AttestRefusal::Unverifiable {
-        reason: "no configured attestor takes this issuer or kind".to_owned(),
-    })
+    Err(unclaimed::refusal(evidence))
 }
 
 impl Gateway {

@@ -136,13 +136,6 @@ pub(super) fn closed(travel: &Travel<'_>, relying_party: &str, refusal: CloudRef
     Unreleased::new(refusal, digest)
 }
 
-pub(super) fn leader_vanished() -> CloudRefusal {
-    CloudRefusal::Unavailable {
-        cloud: "the gateway",
-        reason: "the request that was fetching this credential ended".to_owned(),
-    }
-}
-
 pub(super) fn granted(permission: &Permission, party: &dyn RelyingParty, form: Form) -> Granted {
     Granted {
         kind: party.kind(),

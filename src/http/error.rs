@@ -13,9 +13,9 @@ use crate::{
     attest::{AttestRefusal, ExchangeId},
     authorize::Denial,
     exchange::CloudRefusal,
-    gateway::answer::Cause,
+    gateway::{answer::Cause, ask::NotOffered},
     http::request_refusal::RequestRefusal,
-    mint::MintRefusal,
+    mint::{MintRefusal, csr::CsrRefused},
 };
 
 /// A refusal as the caller sees it.
@@ -52,7 +52,6 @@ impl From<&RequestRefusal> for Refusal {
             RequestRefusal::RateLimited { .. } => (StatusCode::TOO_MANY_REQUESTS, "temporarily_unavailable"),
             RequestRefusal::ResourceUnsupported => (StatusCode::BAD_REQUEST, "invalid_target"),
             RequestRefusal::RouteUnknown => (StatusCode::NOT_FOUND, "invalid_request"),
-            RequestRefusal::ScopeInvalid { .. } => (StatusCode::BAD_REQUEST, "invalid_scope"),
         };
         let retry = if let RequestRefusal::RateLimited {
             retry_after_seconds, ..
@@ -85,6 +84,7 @@ impl From<&Cause> for Refusal {
                 refusal.to_string(),
             ),
             Cause::Mint(refusal) => refusal.into(),
+            Cause::NotOffered(refusal) => refusal.into(),
             Cause::Randomness(_) => unavailable(cause.code(), "the gateway cannot sign at the moment"),
             Cause::RateLimited {
                 per_second,
@@ -163,6 +163,16 @@ impl From<&Denial> for Refusal {
     }
 }
 
+impl From<&NotOffered> for Refusal {
+    fn from(refusal: &NotOffered) -> Self {
+        let oauth = match refusal {
+            NotOffered::AccessToken => "invalid_request",
+            NotOffered::Scope { .. } => "invalid_scope",
+        };
+        Self::new(StatusCode::BAD_REQUEST, oauth, refusal.code(), refusal.to_string())
+    }
+}
+
 impl From<&CloudRefusal> for Refusal {
     fn from(refusal: &CloudRefusal) -> Self {
         let (status, retry) = match refusal {
@@ -187,12 +197,34 @@ impl From<&CloudRefusal> for Refusal {
     }
 }
 
+impl From<&CsrRefused> for Refusal {
+    fn from(refusal: &CsrRefused) -> Self {
+        let status = match refusal {
+            CsrRefused::AsksForAuthority
+            | CsrRefused::AsksForExtensions { .. }
+            | CsrRefused::AsksForNames
+            | CsrRefused::KeyUnsupported { .. }
+            | CsrRefused::KeyWeak(_)
+            | CsrRefused::Malformed { .. }
+            | CsrRefused::Signature { .. } => StatusCode::BAD_REQUEST,
+            CsrRefused::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+        };
+        Self::new(status, "invalid_request", refusal.code(), refusal.to_string())
+    }
+}
+
 impl From<&MintRefusal> for Refusal {
     fn from(refusal: &MintRefusal) -> Self {
         match refusal {
             MintRefusal::KeyUnavailable { .. } | MintRefusal::Randomness(_) => {
                 unavailable(refusal.code(), "the gateway cannot sign at the moment")
             }
+            MintRefusal::CsrMissing | MintRefusal::CsrUnexpected => Self::new(
+                StatusCode::BAD_REQUEST,
+                "invalid_request",
+                refusal.code(),
+                refusal.to_string(),
+            ),
             MintRefusal::ClaimReserved { .. } | MintRefusal::Lint { .. } => Self::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "server_error",

@@ -20,6 +20,7 @@ use tokio_rustls::TlsAcceptor;
 use tower::Service;
 
 use super::connection::{InFlight, PATIENCE, Timed};
+use crate::attest::ClientCertificate;
 
 /// Serves `router` over TLS until `stop` says so, then drains for at most `drain`.
 pub async fn serve_tls(listener: TcpListener, tls: Arc<ServerConfig>, router: Router, mut stop: Stop, drain: Duration) {
@@ -42,7 +43,17 @@ pub async fn serve_tls(listener: TcpListener, tls: Arc<ServerConfig>, router: Ro
             let _nagle = stream.set_nodelay(true);
             let handshake = tokio::time::timeout(PATIENCE.head, acceptor.accept(stream)).await;
             if let Ok(Ok(stream)) = handshake {
-                serve_connection(stream, Some(peer), router, &graceful).await;
+                let certificate = stream.get_ref().1.peer_certificates().map(ClientCertificate::new);
+                serve_connection(
+                    stream,
+                    Peer {
+                        address: Some(peer),
+                        certificate,
+                    },
+                    router,
+                    &graceful,
+                )
+                .await;
             }
             drop(place);
         });
@@ -62,7 +73,7 @@ pub async fn serve_unix(listener: UnixListener, router: Router, mut stop: Stop) 
             () = stop.told() => break,
         };
         let (router, graceful) = (router.clone(), graceful.clone());
-        tokio::spawn(async move { serve_connection(stream, None, router, &graceful).await });
+        tokio::spawn(async move { serve_connection(stream, Peer::default(), router, &graceful).await });
     }
     graceful.drain(Duration::from_secs(1)).await;
 }
@@ -73,7 +84,14 @@ async fn pause_after(failed: &std::io::Error) {
     tokio::time::sleep(Duration::from_millis(50)).await;
 }
 
-async fn serve_connection<S>(stream: S, peer: Option<SocketAddr>, router: Router, graceful: &Graceful)
+/// Who is at the other end.
+#[derive(Default)]
+struct Peer {
+    address: Option<SocketAddr>,
+    certificate: Option<ClientCertificate>,
+}
+
+async fn serve_connection<S>(stream: S, peer: Peer, router: Router, graceful: &Graceful)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -83,8 +101,11 @@ where
         let guard = in_flight.enter();
         let mut router = router.clone();
         let mut request = request.map(Body::new);
-        if let Some(peer) = peer {
-            request.extensions_mut().insert(ConnectInfo(peer));
+        if let Some(address) = peer.address {
+            request.extensions_mut().insert(ConnectInfo(address));
+        }
+        if let Some(certificate) = &peer.certificate {
+            request.extensions_mut().insert(certificate.clone());
         }
         async move {
             let response = router.call(request).await;

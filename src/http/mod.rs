@@ -3,6 +3,7 @@
 //! Two public listeners and the admin socket. Nothing is serialised here that an entry of the trail does not cover.
 
 pub mod body;
+pub mod client_certificate;
 pub mod connection;
 pub mod error;
 pub mod listener;

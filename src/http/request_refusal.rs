@@ -74,12 +74,6 @@ pub enum RequestRefusal {
     /// No such path.
     #[error("there is no such path")]
     RouteUnknown,
-    /// Another scope than the relying party is configured with.
-    #[error("`scope` must be `{expected}` or absent")]
-    ScopeInvalid {
-        /// The configured scope, empty where there is none.
-        expected: String,
-    },
     /// The request took longer than any may.
     #[error("the request took longer than {limit_seconds} s")]
     TimedOut {
@@ -104,7 +98,6 @@ impl RequestRefusal {
             Self::RateLimited { .. } => "request.rate_limited",
             Self::ResourceUnsupported => "request.resource_unsupported",
             Self::RouteUnknown => "request.route_unknown",
-            Self::ScopeInvalid { .. } => "request.scope_invalid",
             Self::TimedOut { .. } => "request.timed_out",
         }
     }

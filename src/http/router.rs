@@ -10,13 +10,14 @@ use axum::{
 use super::{
     error::Refusal,
     request_refusal::RequestRefusal,
-    routes::{exchange, openapi, token},
+    routes::{exchange, openapi, svid_x509, token},
     state::ExchangeState,
 };
 
 /// Every path of the exchange listener with its method; a test walks them (T-31).
-pub const EXCHANGE_ROUTES: [(&str, &str); 3] = [
+pub const EXCHANGE_ROUTES: [(&str, &str); 4] = [
     ("POST", exchange::PATH),
+    ("POST", svid_x509::PATH),
     ("POST", token::PATH),
     ("GET", "/openapi.json"),
 ];
@@ -28,6 +29,10 @@ pub fn exchange(state: ExchangeState) -> Router {
         .route(
             exchange::PATH,
             post(exchange::post).fallback(|| async { method("POST") }),
+        )
+        .route(
+            svid_x509::PATH,
+            post(svid_x509::post).fallback(|| async { method("POST") }),
         )
         .route("/openapi.json", get(openapi::get).fallback(|| async { method("GET") }))
         .fallback(|| async { Refusal::from(&RequestRefusal::RouteUnknown).into_problem(None) })

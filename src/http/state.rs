@@ -1,6 +1,7 @@
 //! What the exchange listener's routes share.
 
 use std::{
+    mem,
     net::IpAddr,
     sync::Arc,
     time::{Duration, Instant},
@@ -14,8 +15,7 @@ use tokio::sync::Semaphore;
 
 use super::{request_refusal::RequestRefusal, source::TrustedProxies};
 use crate::{
-    attest::{AttestRefusal, Evidence, Possession, dpop},
-    authorize::Wants,
+    attest::{AttestRefusal, ClientCertificate, Possession, dpop},
     gateway::{
         Answer, Gateway, Request,
         rate::{Rates, source_key},
@@ -135,21 +135,11 @@ impl ExchangeState {
     ///
     /// # Errors
     /// Refuses where too many are in flight, and answers late ones without waiting for them.
-    pub async fn exchange(
-        &self,
-        evidence: Evidence,
-        wanted: Vec<(String, Wants)>,
-        source: IpAddr,
-    ) -> Result<Answer, RequestRefusal> {
+    pub async fn exchange(&self, request: Request) -> Result<Answer, RequestRefusal> {
         let place = Arc::clone(&self.0.in_flight)
             .try_acquire_owned()
             .map_err(|_full| RequestRefusal::Overloaded)?;
         let gateway = Arc::clone(&self.0.gateway);
-        let request = Request {
-            evidence,
-            wanted,
-            source: Some(source),
-        };
         let running = tokio::spawn(async move {
             let answer = gateway.exchange(request).await;
             drop(place);
@@ -200,6 +190,8 @@ pub struct Caller {
     pub peer: IpAddr,
     /// The request's headers.
     pub headers: HeaderMap,
+    /// The certificate of its connection, which was verified while the connection was made.
+    pub certificate: Option<ClientCertificate>,
     /// When it came in.
     pub began: Instant,
 }
@@ -212,7 +204,8 @@ impl<S: Sync> FromRequestParts<S> for Caller {
         let peer = peer.map_or(IpAddr::from([0, 0, 0, 0]), |ConnectInfo(peer)| peer.ip());
         Ok(Self {
             peer,
-            headers: parts.headers.clone(),
+            certificate: parts.extensions.remove::<ClientCertificate>(),
+            headers: mem::take(&mut parts.headers),
             began: Instant::now(),
         })
     }

@@ -1,6 +1,7 @@
 //! TLS of our listeners: rustls with aws-lc-rs, TLS 1.2 and 1.3, certificate swapped without a restart.
 //!
-//! No session tickets that outlive the certificate, no client certificates yet, never a plain-text fallback.
+//! No session tickets that outlive the certificate, no resumption where clients have certificates, never a plain-text
+//! fallback.
 
 use std::{fs, io, path::Path, sync::Arc};
 
@@ -9,7 +10,9 @@ use rustls::{
     ServerConfig,
     crypto::{CryptoProvider, aws_lc_rs},
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
-    server::{ClientHello, ResolvesServerCert},
+    server::{
+        ClientHello, NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier, danger::ClientCertVerifier,
+    },
     sign::CertifiedKey,
 };
 
@@ -73,12 +76,30 @@ impl Certificate {
     /// # Errors
     /// Fails where the provider does not support TLS 1.2 and 1.3.
     pub fn server_config(self: &Arc<Self>) -> Result<Arc<ServerConfig>, rustls::Error> {
+        self.config(WebPkiClientVerifier::no_client_auth()).map(Arc::new)
+    }
+
+    /// Returns the TLS settings of a listener that asks for client certificates; no session of it is resumed (T-04).
+    ///
+    /// # Errors
+    /// As `server_config`.
+    pub fn server_config_with_clients(
+        self: &Arc<Self>,
+        clients: Arc<dyn ClientCertVerifier>,
+    ) -> Result<Arc<ServerConfig>, rustls::Error> {
+        let mut config = self.config(clients)?;
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+        Ok(Arc::new(config))
+    }
+
+    fn config(self: &Arc<Self>, clients: Arc<dyn ClientCertVerifier>) -> Result<ServerConfig, rustls::Error> {
         let mut config = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
             .with_safe_default_protocol_versions()?
-            .with_no_client_auth()
+            .with_client_cert_verifier(clients)
             .with_cert_resolver(Arc::clone(self) as Arc<dyn ResolvesServerCert>);
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Ok(Arc::new(config))
+        Ok(config)
     }
 }
 

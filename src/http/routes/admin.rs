@@ -15,13 +15,13 @@ use axum::{
 };
 use serde_json::{Value, json};
 
+use super::{keys, revocations};
 use crate::{
     audit::{Draft, Group, TrailError},
     authorize::lock::{LockRefused, LockTarget},
-    clock::{rfc3339, unix_seconds},
     gateway::{Gateway, answer::Cause},
     http::{body, error::Refusal, request_refusal::RequestRefusal, state::ExchangeState},
-    mint::authority::State as AuthorityState,
+    mint::{crl::Revoker, rotation::Engine},
     store::{LockRow, StoreError, TrailFilter},
 };
 
@@ -30,12 +30,16 @@ use crate::{
 pub struct AdminState {
     /// The exchange listener, for its gateway, its metrics and its load.
     pub exchange: ExchangeState,
+    /// What replaces the keys.
+    pub engine: Arc<Engine>,
+    /// Keeps the lists of revoked certificates.
+    pub revoker: Arc<Revoker>,
     /// How the last reload of the policy ended; `None` for well.
     pub policy_alarm: Arc<ArcSwap<Option<String>>>,
 }
 
 impl AdminState {
-    fn gateway(&self) -> &Arc<Gateway> {
+    pub(super) fn gateway(&self) -> &Arc<Gateway> {
         self.exchange.gateway()
     }
 }
@@ -47,10 +51,14 @@ pub fn routes(state: AdminState) -> Router {
         .route("/ready", get(ready))
         .route("/metrics", get(metrics))
         .route("/v1/audit", get(audit))
+        .route("/v1/bundle", get(bundle))
         .route("/v1/clock/confirm", post(confirm_clock))
-        .route("/v1/keys", get(keys))
+        .route("/v1/keys", get(keys::list))
+        .route("/v1/keys/revoke", post(keys::revoke))
+        .route("/v1/keys/rotate", post(keys::rotate))
         .route("/v1/locks", get(locks).post(add_lock))
         .route("/v1/locks/{id}", delete(remove_lock))
+        .route("/v1/revocations", get(revocations::list).post(revocations::add))
         .fallback(|| async { Refusal::from(&RequestRefusal::RouteUnknown).into_problem(None) })
         .with_state(state)
 }
@@ -60,21 +68,17 @@ async fn ready(State(state): State<AdminState>) -> Response {
     let now = state.gateway().clock.now();
     let trail = state.gateway().trail.health();
     let writes = trail.last_error.is_none() && trail.clock_trusted;
-    let authorities = state.gateway().minter.keys().load();
-    let overdue = authorities
-        .authorities()
-        .iter()
-        .any(|one| one.state() == AuthorityState::Active && one.expires() <= now);
+    let (keys, keys_reason) = keys::readiness(&state);
     let locks = state.gateway().locks.snapshot().is_fresh(now);
     let alarm = state.policy_alarm.load();
     let subsystems = json!({
         "audit": { "ready": trail.last_error.is_none(), "reason": trail.last_error },
         "clock": { "ready": trail.clock_trusted, "reason": (!trail.clock_trusted).then_some("the clock jumped, confirm it") },
-        "keys": { "ready": !authorities.published().is_empty(), "reason": overdue.then_some("an active key is past its time") },
+        "keys": { "ready": keys, "reason": keys_reason },
         "locks": { "ready": locks, "reason": (!locks).then_some("the memory copy is older than 10 s") },
         "policy": { "ready": true, "reason": alarm.as_deref() },
     });
-    let ready = writes && locks && !authorities.published().is_empty();
+    let ready = writes && locks && keys;
     let status = if ready {
         StatusCode::OK
     } else {
@@ -92,35 +96,15 @@ async fn metrics(State(state): State<AdminState>) -> Response {
     let trail = state.gateway().trail.health();
     gauges.audit_queue.set(count(trail.waiting as u64));
     gauges.audit_commit_seconds.set(trail.last_latency.as_secs_f64());
-    let authorities = state.gateway().minter.keys().load();
-    let active = authorities
-        .authorities()
-        .iter()
-        .filter(|one| one.state() == AuthorityState::Active);
-    if let Some(first) = active.map(|one| unix_seconds(one.expires())).min() {
-        gauges.authority_expires.set(count(first));
-    }
+    keys::measure(&state);
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, kind)], metrics.text()).into_response()
 }
 
-async fn keys(State(state): State<AdminState>) -> Json<Value> {
-    let authorities = state.gateway().minter.keys().load();
-    let rows: Vec<Value> = authorities
-        .authorities()
-        .iter()
-        .map(|one| {
-            json!({
-                "kid": one.id(),
-                "purpose": one.purpose().as_str(),
-                "algorithm": one.public_jwk().algorithm().as_str(),
-                "state": one.state().as_str(),
-                "expires": rfc3339(one.expires()),
-                "public_jwk": one.public_jwk(),
-            })
-        })
-        .collect();
-    Json(json!({ "generation": authorities.generation(), "keys": rows }))
+/// Shows the bundle as verifiers get it.
+async fn bundle(State(state): State<AdminState>) -> Response {
+    let body = state.engine.replica().published().load().bundle.body().to_vec();
+    ([(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
 /// Believes the clock again after it jumped, and records that somebody said so.
@@ -240,7 +224,7 @@ async fn remove_lock(State(state): State<AdminState>, Path(id): Path<String>) ->
     }
 }
 
-async fn record(state: &AdminState, detail: &str) -> Result<(), TrailError> {
+pub(super) async fn record(state: &AdminState, detail: &str) -> Result<(), TrailError> {
     state
         .gateway()
         .trail
@@ -252,11 +236,11 @@ async fn record(state: &AdminState, detail: &str) -> Result<(), TrailError> {
         .map(drop)
 }
 
-fn unavailable(failed: StoreError) -> Response {
+pub(super) fn unavailable(failed: StoreError) -> Response {
     Refusal::from(&Cause::from(TrailError::Store(Arc::new(failed)))).into_problem(None)
 }
 
-fn invalid(name: &'static str, problem: &str) -> RequestRefusal {
+pub(super) fn invalid(name: &'static str, problem: &str) -> RequestRefusal {
     RequestRefusal::ParameterInvalid {
         name,
         problem: problem.to_owned(),

@@ -12,11 +12,10 @@ use axum::{
 use serde_json::{Map, Value, json};
 
 use crate::{
-    attest::Evidence,
-    authorize::Wants,
+    attest::{Evidence, Possession},
     clock,
     exchange::{CloudCredential, credential::Field},
-    gateway::{Answer, Granted, answer::Form},
+    gateway::{Answer, Ask, Granted, Request, answer::Form},
     http::{
         body,
         error::Refusal,
@@ -46,9 +45,9 @@ pub struct ExchangeRequest {
 #[derive(Debug, utoipa::ToSchema)]
 #[expect(dead_code, reason = "describes the body in the OpenAPI document")]
 pub struct ExchangeEvidence {
-    /// The token.
-    token: String,
-    /// The kind of evidence, only where the token does not tell.
+    /// The token; absent where the client certificate of the connection is the evidence.
+    token: Option<String>,
+    /// The kind of evidence, only where the token does not tell; `spiffe` for a client certificate.
     kind: Option<String>,
 }
 
@@ -106,49 +105,26 @@ async fn answer(state: &ExchangeState, caller: &Caller, body: Body) -> Result<Re
         .await
         .and_then(|body| Asked::read(&body))
         .map_err(refused)?;
-    let possession = state
-        .possession(&caller.headers, PATH, &asked.token)
-        .map_err(|unproven| match unproven {
-            Unproven::Attest(refusal) => Refusal::from(&refusal),
-            Unproven::Request(refusal) => Refusal::from(&refusal),
-        })?;
-    let evidence = Evidence::new(asked.token, asked.kind, possession);
-    let wanted = asked
-        .relying_parties
-        .into_iter()
-        .map(|name| (name, Wants::Credential))
-        .collect();
-    let answer = state.exchange(evidence, wanted, source).await.map_err(refused)?;
+    let request = Request {
+        evidence: asked.presented.evidence(state, caller, PATH)?,
+        wanted: asked.relying_parties.into_iter().map(Ask::credential).collect(),
+        subject_key: None,
+        source: Some(source),
+    };
+    let answer = state.exchange(request).await.map_err(refused)?;
     Ok(respond(state, answer))
 }
 
 #[derive(Debug)]
 struct Asked {
-    token: Secret,
-    kind: Option<String>,
+    presented: Presented,
     relying_parties: Vec<String>,
 }
 
 impl Asked {
     fn read(bytes: &[u8]) -> Result<Self, RequestRefusal> {
-        let invalid = |problem: &str| RequestRefusal::BodyInvalid {
-            problem: problem.to_owned(),
-        };
         let mut object = body::json_object(bytes, &["evidence", "relying_parties"])?;
-        let Some(Value::Object(mut evidence)) = object.remove("evidence") else {
-            return Err(invalid(
-                "`evidence` is missing or no object, expected {\"token\": \"..\"}",
-            ));
-        };
-        body::refuse_unknown(&evidence, &["kind", "token"])?;
-        let Some(Value::String(token)) = evidence.remove("token") else {
-            return Err(invalid("`evidence.token` is missing or no string"));
-        };
-        let kind = match evidence.remove("kind") {
-            None => None,
-            Some(Value::String(kind)) if kind.len() <= MAX_KIND_BYTES => Some(kind),
-            Some(_) => return Err(invalid("`evidence.kind` is no string of at most 64 bytes")),
-        };
+        let presented = Presented::read(&mut object)?;
         let Some(Value::Array(names)) = object.remove("relying_parties") else {
             return Err(invalid("`relying_parties` is missing or no array"));
         };
@@ -170,10 +146,68 @@ impl Asked {
             relying_parties.push(name);
         }
         Ok(Self {
-            token: Secret::new(token),
-            kind,
+            presented,
             relying_parties,
         })
+    }
+}
+
+/// The evidence of a body, not yet joined with what the connection and the headers prove.
+#[derive(Debug)]
+pub(super) struct Presented {
+    token: Option<Secret>,
+    kind: Option<String>,
+}
+
+impl Presented {
+    /// Takes the evidence out of a body: the token, and its kind where it is told; one of them is there.
+    pub(super) fn read(object: &mut Map<String, Value>) -> Result<Self, RequestRefusal> {
+        let Some(Value::Object(mut evidence)) = object.remove("evidence") else {
+            return Err(invalid(
+                "`evidence` is missing or no object, expected {\"token\": \"..\"}",
+            ));
+        };
+        body::refuse_unknown(&evidence, &["kind", "token"])?;
+        let kind = match evidence.remove("kind") {
+            None => None,
+            Some(Value::String(kind)) if kind.len() <= MAX_KIND_BYTES => Some(kind),
+            Some(_) => return Err(invalid("`evidence.kind` is no string of at most 64 bytes")),
+        };
+        let token = match evidence.remove("token") {
+            None if kind.is_some() => None,
+            Some(Value::String(token)) => Some(Secret::new(token)),
+            None | Some(_) => return Err(invalid("`evidence.token` is missing or no string")),
+        };
+        Ok(Self { token, kind })
+    }
+
+    /// Joins the evidence with what the caller proves; without a token the connection's certificate is the evidence.
+    pub(super) fn evidence(self, state: &ExchangeState, caller: &Caller, path: &str) -> Result<Evidence, Refusal> {
+        match (self.token, self.kind, caller.certificate.clone()) {
+            (Some(token), kind, _) => {
+                let possession =
+                    state
+                        .possession(&caller.headers, path, &token)
+                        .map_err(|unproven| match unproven {
+                            Unproven::Attest(refusal) => Refusal::from(&refusal),
+                            Unproven::Request(refusal) => Refusal::from(&refusal),
+                        })?;
+                Ok(Evidence::new(token, kind, possession))
+            }
+            // The handshake proved who holds the certificate's key, so that there is nothing for a header to prove.
+            (None, Some(kind), Some(certificate)) => {
+                Ok(Evidence::of_certificate(certificate, kind, Possession::Bearer))
+            }
+            (None, Some(_) | None, _) => Err(Refusal::from(&invalid(
+                "`evidence.token` is missing, and the connection has no client certificate",
+            ))),
+        }
+    }
+}
+
+fn invalid(problem: &str) -> RequestRefusal {
+    RequestRefusal::BodyInvalid {
+        problem: problem.to_owned(),
     }
 }
 
@@ -233,6 +267,7 @@ fn about(state: &ExchangeState, granted: &Granted) -> Value {
     let (form, expires) = match &granted.form {
         Form::Credential(credential) => ("credential", credential.expires()),
         Form::Svid { expires, .. } => ("svid", *expires),
+        Form::X509Svid(svid) => ("x509_svid", svid.expires),
     };
     state.metrics().granted(granted.kind, form);
     json!({ "kind": granted.kind, "form": form, "subject": granted.subject, "expires": clock::rfc3339(expires) })
@@ -246,6 +281,11 @@ fn native(granted: &Granted, now: std::time::SystemTime) -> Value {
         Form::Svid { token, expires } => {
             json!({ "svid": token.expose(), "expires_in": left(*expires), "expires_on": clock::unix_seconds(*expires) })
         }
+        Form::X509Svid(svid) => json!({
+            "serial": crate::secret::hex(&svid.serial),
+            "expires_in": left(svid.expires),
+            "expires_on": clock::unix_seconds(svid.expires),
+        }),
     }
 }
 

@@ -3,13 +3,13 @@
 use axum::{
     Router,
     body::Body,
-    extract::{Request, State},
+    extract::{Path, Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
     routing::any,
 };
 
-use crate::trust::{Document, Documents, Published};
+use crate::trust::{Document, Documents, Published, RevocationLists};
 
 /// Which document a path shows.
 type Choose = fn(&Documents) -> &Document;
@@ -17,7 +17,7 @@ type Choose = fn(&Documents) -> &Document;
 /// Returns the routes for an issuer whose path is `path` (empty for none) on `host`.
 ///
 /// OpenID Connect appends its suffix to the issuer's path, RFC 8414 inserts its own before it (OIDC-DISC-1, AS-META-1).
-pub fn routes(published: &Published, host: &str, path: &str) -> Router {
+pub fn routes(published: &Published, lists: &RevocationLists, host: &str, path: &str) -> Router {
     let state = |choose: Choose| Shown {
         published: published.clone(),
         host: host.to_owned(),
@@ -40,6 +40,10 @@ pub fn routes(published: &Published, host: &str, path: &str) -> Router {
             &format!("/.well-known/oauth-authorization-server{path}"),
             any(show).with_state(state(|all| &all.authorization_server)),
         )
+        .route(
+            &format!("{path}/.well-known/crl/{{file}}"),
+            any(list).with_state((lists.clone(), host.to_owned())),
+        )
         .fallback(unknown)
 }
 
@@ -51,26 +55,52 @@ struct Shown {
 }
 
 async fn show(State(shown): State<Shown>, request: Request) -> Response {
+    if let Err(refused) = judge(&shown.host, &request) {
+        return *refused;
+    }
+    let documents = shown.published.load();
+    send((shown.choose)(&documents), "application/json", request.headers())
+}
+
+/// The list of the intermediate whose key id is the file's name (RFC 5280 section 4.2.1.13, RFC 2585 section 4.2).
+async fn list(
+    State((lists, host)): State<(RevocationLists, String)>,
+    Path(file): Path<String>,
+    request: Request,
+) -> Response {
+    if let Err(refused) = judge(&host, &request) {
+        return *refused;
+    }
+    match file.strip_suffix(".crl").and_then(|key_id| lists.find(key_id)) {
+        Some(document) => send(&document, "application/pkix-crl", request.headers()),
+        None => unknown().await,
+    }
+}
+
+fn judge(host: &str, request: &Request) -> Result<(), Box<Response>> {
     if request.method() != Method::GET && request.method() != Method::HEAD {
-        return plain(
+        return Err(Box::new(plain(
             StatusCode::METHOD_NOT_ALLOWED,
             "this path takes GET and HEAD",
             &[(header::ALLOW, "GET, HEAD")],
-        );
+        )));
     }
-    if !is_for(&shown.host, &request) {
-        return plain(StatusCode::BAD_REQUEST, "this host is not the issuer's", &[]); // OIDC-DISC-6
+    if !is_for(host, request) {
+        let refused = plain(StatusCode::BAD_REQUEST, "this host is not the issuer's", &[]); // OIDC-DISC-6
+        return Err(Box::new(refused));
     }
-    let documents = shown.published.load();
-    let document = (shown.choose)(&documents);
-    let mut response = if matches(request.headers(), document.etag()) {
+    Ok(())
+}
+
+fn send(document: &Document, kind: &'static str, asked: &HeaderMap) -> Response {
+    let mut response = if matches(asked, document.etag()) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
         Response::new(Body::from(document.body().to_vec()))
     };
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(CACHING));
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     headers.insert(
         header::STRICT_TRANSPORT_SECURITY,
@@ -128,14 +158,22 @@ mod tests {
     use tower::ServiceExt;
 
     use super::*;
-    use crate::jose::{SigningAlgorithm, SigningKey};
+    use crate::{
+        jose::{SigningAlgorithm, SigningKey},
+        trust::PublishedKeys,
+    };
 
     fn router(path: &str) -> Router {
         let key = SigningKey::generate(SigningAlgorithm::Es256).unwrap();
-        let keys = [key.public_jwk(&key.thumbprint().to_string())];
+        let keys = PublishedKeys {
+            jwt: vec![key.public_jwk(&key.thumbprint().to_string())],
+            ..PublishedKeys::default()
+        };
         let issuer = format!("https://id.acme.example{path}");
-        let documents = Documents::new(&issuer, "https://exchange.acme.example", &keys, 1).unwrap();
-        routes(&Published::new(documents), "id.acme.example", path)
+        let documents = Documents::new(&issuer, "https://exchange.acme.example", &keys).unwrap();
+        let lists = RevocationLists::default();
+        lists.replace([("key-1".to_owned(), vec![0x30, 0])]);
+        routes(&Published::new(documents), &lists, "id.acme.example", path)
     }
 
     async fn ask(path: &str, method: &str, uri: &str, headers: &[(&str, &str)]) -> Response {
@@ -197,6 +235,27 @@ mod tests {
                 .to_bytes()
                 .is_empty()
         );
+    }
+
+    #[tokio::test]
+    async fn a_revocation_list_is_served_under_its_intermediates_key_id() {
+        let found = ask("/prod", "GET", "/prod/.well-known/crl/key-1.crl", &[HOST]).await;
+        assert_eq!(found.status(), 200);
+        assert_eq!(found.headers()["content-type"], "application/pkix-crl");
+        assert!(found.headers().contains_key("etag"));
+        assert_eq!(
+            found.into_body().collect().await.unwrap().to_bytes().as_ref(),
+            [0x30, 0]
+        );
+
+        for (method, path, host, status) in [
+            ("GET", "/.well-known/crl/key-2.crl", HOST, 404),
+            ("GET", "/.well-known/crl/key-1", HOST, 404),
+            ("POST", "/.well-known/crl/key-1.crl", HOST, 405),
+            ("GET", "/.well-known/crl/key-1.crl", ("host", "evil.example"), 400),
+        ] {
+            assert_eq!(ask("", method, path, &[host]).await.status(), status, "{method} {path}");
+        }
     }
 
     #[tokio::test]

@@ -2,6 +2,9 @@
 
 pub mod admin;
 pub mod exchange;
+mod keys;
 pub mod metadata;
 pub mod openapi;
+pub mod revocations;
+pub mod svid_x509;
 pub mod token;

@@ -15,9 +15,7 @@ use serde::Serialize;
 
 use crate::{
     attest::Evidence,
-    authorize::{RelyingPartyName, Wants},
-    exchange::RelyingParty,
-    gateway::{Answer, Granted, answer::Form as Granting},
+    gateway::{Answer, Ask, Asked, Granted, Request, answer::Form as Granting},
     http::{
         body::{self, Form},
         error::Refusal,
@@ -86,7 +84,7 @@ async fn answer(state: &ExchangeState, caller: &Caller, body: Body) -> Result<Re
         .await
         .and_then(|body| Form::parse(&body))
         .map_err(refused)?;
-    let asked = Asked::read(state, form).map_err(refused)?;
+    let asked = Parameters::read(form).map_err(refused)?;
     let possession = state
         .possession(&caller.headers, PATH, &asked.token)
         .map_err(|unproven| match unproven {
@@ -95,21 +93,29 @@ async fn answer(state: &ExchangeState, caller: &Caller, body: Body) -> Result<Re
         })?;
     let evidence = Evidence::new(asked.token, None, possession);
     let answer = state
-        .exchange(evidence, vec![(asked.audience, asked.wants)], source)
+        .exchange(Request {
+            evidence,
+            wanted: vec![asked.ask],
+            subject_key: None,
+            source: Some(source),
+        })
         .await
         .map_err(refused)?;
     Ok(respond(state, answer))
 }
 
 /// What a request asks for, once its parameters are in order.
-struct Asked {
+///
+/// Nothing here looks at what is configured: whether the relying party exists and what it has is told only to a
+/// workload that was permitted.
+#[derive(Debug)]
+struct Parameters {
     token: Secret,
-    audience: String,
-    wants: Wants,
+    ask: Ask,
 }
 
-impl Asked {
-    fn read(state: &ExchangeState, mut form: Form) -> Result<Self, RequestRefusal> {
+impl Parameters {
+    fn read(mut form: Form) -> Result<Self, RequestRefusal> {
         let grant_type = form.required("grant_type")?;
         if grant_type != TOKEN_EXCHANGE {
             let found = grant_type.chars().filter(char::is_ascii_graphic).take(64).collect();
@@ -131,42 +137,24 @@ impl Asked {
                 &format!("is not taken, expected `{JWT}` or `{ID_TOKEN}`"),
             ));
         }
-        let audience = form.required("audience")?;
-        let rules = state.gateway().rules.load();
-        let party = RelyingPartyName::parse(&audience)
-            .ok()
-            .and_then(|name| rules.relying_parties.get(&name));
-        let wants = wants(
-            form.take("requested_token_type").as_deref(),
-            party.map(|party| &**party),
-        )?;
-        if let (Some(party), Some(found)) = (party, form.take("scope"))
-            && party.scope() != Some(found.as_str())
-        {
-            return Err(RequestRefusal::ScopeInvalid {
-                expected: party.scope().unwrap_or_default().to_owned(),
-            });
-        }
-        Ok(Self { token, audience, wants })
+        let ask = Ask {
+            relying_party: form.required("audience")?,
+            form: requested(form.take("requested_token_type").as_deref())?,
+            scope: form.take("scope"),
+        };
+        Ok(Self { token, ask })
     }
 }
 
-/// The cloud's token is the default where the cloud has bearer tokens; elsewhere the SVID is.
-fn wants(requested: Option<&str>, party: Option<&dyn RelyingParty>) -> Result<Wants, RequestRefusal> {
-    let has_bearer = party.is_some_and(|party| party.scope().is_some());
-    match requested {
-        Some(JWT) => Ok(Wants::Svid),
-        Some(ACCESS_TOKEN) if has_bearer || party.is_none() => Ok(Wants::Credential),
-        Some(ACCESS_TOKEN) => Err(invalid(
-            "requested_token_type",
-            "asks for an access token, which this relying party does not have",
-        )),
+fn requested(token_type: Option<&str>) -> Result<Asked, RequestRefusal> {
+    match token_type {
+        None => Ok(Asked::Any),
+        Some(ACCESS_TOKEN) => Ok(Asked::AccessToken),
+        Some(JWT) => Ok(Asked::Svid),
         Some(_) => Err(invalid(
             "requested_token_type",
             &format!("is not taken, expected `{JWT}` or `{ACCESS_TOKEN}`"),
         )),
-        None if has_bearer => Ok(Wants::Credential),
-        None => Ok(Wants::Svid),
     }
 }
 
@@ -226,6 +214,16 @@ fn token_response(state: &ExchangeState, granted: Released<Granted>, now: System
                 issued_token_type: JWT,
                 token_type: "N_A", // TX-10: not usable as an access token
                 expires_in: left(expires),
+                scope: None,
+            }
+        }
+        Granting::X509Svid(svid) => {
+            // Not reached: without a certificate request the gateway refuses, and this path takes none.
+            TokenResponse {
+                access_token: String::new(),
+                issued_token_type: JWT,
+                token_type: "N_A",
+                expires_in: left(svid.expires),
                 scope: None,
             }
         }
