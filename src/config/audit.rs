@@ -1,4 +1,4 @@
-//! Where copies of the trail go: the `[[sink]]` tables.
+//! Where copies of the trail go, and where a checkpoint is kept: the `[[sink]]` tables and `[audit]`.
 //!
 //! The durable trail is in the store, whatever stands here.
 
@@ -11,7 +11,50 @@ use super::{
     diagnostic::{Fault, Problems},
     file,
     path::KeyPath,
+    store::Store,
 };
+
+/// `[audit]` as it is written.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawAudit {
+    /// File with checkpoints that were kept elsewhere, which may be a copy of a sink's; a store that lies before its last one is refused. Outside the store's directory.
+    #[serde(default)]
+    #[schemars(with = "String")]
+    checkpoint_file: Option<String>,
+}
+
+/// What the trail is held against at the start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Audit {
+    /// Where checkpoints are that were kept elsewhere.
+    pub checkpoint_file: Option<PathBuf>,
+}
+
+/// Reads `[audit]`.
+pub(super) fn read_audit(raw: RawAudit, directory: &Path, store: Option<&Store>, problems: &mut Problems) -> Audit {
+    let place = KeyPath::root().key("audit").key("checkpoint_file");
+    let file = raw.checkpoint_file.map(|path| file::resolve(directory, &path));
+    let checkpoint_file = file.and_then(|file| {
+        let elsewhere = in_a_directory(&file).and_then(|()| elsewhere(&file, store));
+        problems.take(&place, elsewhere).map(|()| file)
+    });
+    Audit { checkpoint_file }
+}
+
+/// Refuses a checkpoint beside the store: whoever puts an old copy of the directory back, puts back both.
+fn elsewhere(file: &Path, store: Option<&Store>) -> Result<(), Fault> {
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_absent| path.to_owned());
+    let folder = file.parent().map(real).unwrap_or_default();
+    match store.and_then(Store::directory) {
+        Some(directory) if folder.starts_with(real(directory)) => Err(Fault::new(
+            "config.checkpoint_in_store_directory",
+            format_args!("`{}`", file.display()),
+            format!("a file outside `{}`, where the store is", directory.display()),
+        )),
+        Some(_) | None => Ok(()),
+    }
+}
 
 /// `[[sink]]` as it is written.
 #[derive(Debug, Deserialize, JsonSchema)]

@@ -28,6 +28,7 @@ mod place;
 pub mod policy;
 pub mod relying_party;
 pub mod render;
+pub mod rotation;
 pub mod schema;
 pub mod settings;
 pub mod store;

@@ -7,8 +7,18 @@ use serde::Deserialize;
 use serde_json::Value as Json;
 
 use super::{
-    attestor::RawAttestor, audit::RawSink, entry::RawEntry, grant::RawGrant, keys::RawKeys, limits::RawLimits,
-    listen::RawListen, policy::RawPolicy, relying_party::RawRelyingParty, store::RawStore, tls::RawTls,
+    attestor::RawAttestor,
+    audit::{RawAudit, RawSink},
+    entry::RawEntry,
+    grant::RawGrant,
+    keys::RawKeys,
+    limits::RawLimits,
+    listen::RawListen,
+    policy::RawPolicy,
+    relying_party::RawRelyingParty,
+    rotation::RawRotation,
+    store::RawStore,
+    tls::RawTls,
 };
 
 /// Configuration of the Cambio gateway.
@@ -41,6 +51,9 @@ pub(super) struct Raw {
     /// What seals private keys in the store.
     #[schemars(required)]
     pub(super) keys: Option<RawKeys>,
+    /// How keys are replaced.
+    #[serde(default)]
+    pub(super) rotation: RawRotation,
     /// How much of us one caller can have.
     #[serde(default)]
     pub(super) limits: RawLimits,
@@ -59,6 +72,9 @@ pub(super) struct Raw {
     /// Raw Cedar files: forbid rules only.
     #[serde(default)]
     pub(super) policy: RawPolicy,
+    /// What the trail is held against at the start.
+    #[serde(default)]
+    pub(super) audit: RawAudit,
     /// Where copies of the trail go.
     #[serde(default)]
     pub(super) sink: Vec<RawSink>,

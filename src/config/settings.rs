@@ -8,7 +8,7 @@ use super::{
     Profile,
     assemble::Plugins,
     attestor::{self, AttestorTable},
-    audit::{self, Sink},
+    audit::{self, Audit, Sink},
     conform,
     diagnostic::{Diagnostic, Fault, Problems},
     document::Document,
@@ -22,6 +22,7 @@ use super::{
     path::KeyPath,
     policy::{self, PolicyFile},
     relying_party::{self, RelyingPartyTable},
+    rotation::{self, Rotation},
     schema::Raw,
     store::{self, Store},
     tls::{self, Tls},
@@ -47,6 +48,8 @@ pub struct Settings {
     pub store: Store,
     /// What seals private keys in the store.
     pub keys: Keys,
+    /// How keys are replaced.
+    pub rotation: Rotation,
     /// How much of us one caller can have.
     pub limits: Limits,
     /// Who we believe, in the order of the file.
@@ -59,6 +62,8 @@ pub struct Settings {
     pub grants: Vec<GrantTable>,
     /// Raw Cedar files.
     pub policies: Vec<PolicyFile>,
+    /// What the trail is held against at the start.
+    pub audit: Audit,
     /// Where copies of the trail go.
     pub sinks: Vec<Sink>,
     /// What does not stop the start, and somebody should look at.
@@ -78,12 +83,14 @@ pub(super) struct Draft {
     tls: Option<Tls>,
     store: Option<Store>,
     keys: Option<Keys>,
+    rotation: Rotation,
     limits: Limits,
     pub(super) attestors: Vec<AttestorTable>,
     entries: Vec<EntryTable>,
     pub(super) relying_parties: Vec<RelyingPartyTable>,
     grants: Vec<GrantTable>,
     policies: Vec<PolicyFile>,
+    audit: Audit,
     sinks: Vec<Sink>,
 }
 
@@ -122,15 +129,15 @@ impl Draft {
         let tls = raw
             .tls
             .and_then(|raw| tls::read(raw, directory, &root.key("tls"), problems));
-        let url = root.key("store").key("url");
         let store = raw
             .store
-            .and_then(|raw| raw.url)
-            .and_then(|text| problems.take(&url, store::read(&text)));
+            .and_then(|raw| store::read(raw, directory, &root.key("store"), problems));
         let keys = raw
             .keys
             .and_then(|raw| keys::read(raw, directory, store.as_ref(), &root.key("keys"), problems));
-        problems.take(&url, shared(store.as_ref(), replicas));
+        problems.take(&root.key("store").key("url"), shared(store.as_ref(), replicas));
+        let rotation = rotation::read(raw.rotation, directory, &root.key("rotation"), problems);
+        let audit = audit::read_audit(raw.audit, directory, store.as_ref(), problems);
         let draft = Self {
             trust_domain,
             issuer,
@@ -140,12 +147,14 @@ impl Draft {
             tls,
             store,
             keys,
+            rotation,
             limits: limits::read(raw.limits),
             attestors: Vec::new(),
             entries: Vec::new(),
             relying_parties: Vec::new(),
             grants: Vec::new(),
             policies: policy::read(&raw.policy, directory, &root.key("policy"), problems),
+            audit,
             sinks: audit::read(raw.sink, directory, problems),
         };
         Unfinished {
@@ -168,12 +177,14 @@ impl Draft {
             tls: self.tls?,
             store: self.store?,
             keys: self.keys?,
+            rotation: self.rotation,
             limits: self.limits,
             attestors: self.attestors,
             entries: self.entries,
             relying_parties: self.relying_parties,
             grants: self.grants,
             policies: self.policies,
+            audit: self.audit,
             sinks: self.sinks,
             warnings,
             document,
@@ -259,6 +270,6 @@ fn shared(store: Option<&Store>, replicas: NonZeroU32) -> Result<(), Fault> {
             format_args!("a `sqlite` store for {replicas} replicas"),
             "a `postgres` store, which replicas can share",
         )),
-        Some(Store::Postgres { .. } | Store::Sqlite { .. }) | None => Ok(()),
+        Some(Store::Postgres(_) | Store::Sqlite { .. }) | None => Ok(()),
     }
 }

@@ -13,7 +13,7 @@ use super::{
     relying_party::RelyingPartyTable,
 };
 use crate::{
-    attest::{self, Attestor, AttestorContext, Misconfigured},
+    attest::{self, Attestor, AttestorContext, Misconfigured, OwnDocuments},
     clock::Clock,
     exchange::{self, RelyingParty, RelyingPartyContext},
     fetch::Fetch,
@@ -27,6 +27,8 @@ pub struct Surroundings {
     pub clock: Arc<dyn Clock>,
     /// The one outbound client for issuers' documents.
     pub fetch: Arc<Fetch>,
+    /// Our own published documents, once there are any.
+    pub own: OwnDocuments,
 }
 
 /// The configured plugins, in the order of the file.
@@ -103,6 +105,8 @@ impl Tables<'_> {
             let context = AttestorContext {
                 name: table.name.clone(),
                 issuer: self.issuer.to_owned(),
+                trust_domain: self.trust_domain.clone(),
+                own: surroundings.own.clone(),
                 fetch: Arc::clone(&surroundings.fetch),
                 clock: Arc::clone(&surroundings.clock),
             };

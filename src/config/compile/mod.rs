@@ -128,12 +128,25 @@ impl Settings {
             Some(RelyingPartySource {
                 name: table.name.clone(),
                 terms: party.terms().clone(),
-                scope: trust_scope(&**party),
+                scope: self.trust_scope(&**party),
                 shared_audience: table.shared_audience,
                 shared_subject: table.shared_subject,
             })
         });
         parties.collect()
+    }
+
+    /// Whose trust an audience stands for: the account, project or tenant; a party without a cloud stands for itself.
+    ///
+    /// Certificates have no audience, so that all who take them are one scope: what one of them opens, the others do.
+    fn trust_scope(&self, party: &dyn RelyingParty) -> String {
+        let domain = self.trust_domain.id();
+        if party.terms().audience == domain.as_str() {
+            return domain.as_str().to_owned();
+        }
+        party
+            .upstream()
+            .map_or_else(|| party.name().to_string(), |upstream| upstream.key)
     }
 
     /// Keeps a problem at its place; one of a raw policy stands at the pattern that found the file, and names the file.
@@ -163,13 +176,6 @@ impl Settings {
         let (errors, _) = place::sorted(&self.document, problems, Vec::new());
         (!errors.is_empty()).then_some(errors)
     }
-}
-
-/// Whose trust an audience stands for: the account, project or tenant; a party without a cloud stands for itself.
-fn trust_scope(party: &dyn RelyingParty) -> String {
-    party
-        .upstream()
-        .map_or_else(|| party.name().to_string(), |upstream| upstream.key)
 }
 
 #[cfg(test)]

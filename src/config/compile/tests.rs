@@ -106,3 +106,45 @@ fn t_25_a_check_says_what_a_load_would_refuse_at_any_step() {
     let case = case().with("\"ci.repo_id\"", "\"k8s.namespace\"");
     assert_eq!(check(&case), (true, vec!["config.attribute_unknown"]));
 }
+
+/// A certificate for mTLS and a role by certificate, each by a grant of its own.
+const CERTIFICATES: &str = r#"
+[[relying_party]]
+name = "mesh"
+kind = "svid"
+x509 = true
+
+[[relying_party]]
+name = "role"
+kind = "aws_roles_anywhere"
+trust_anchor_arn = "arn:aws:rolesanywhere:eu-central-1:123456789012:trust-anchor/3f2b7c1e-9a64-4d0f-8b15-6c2d9e7a1f40"
+profile_arn = "arn:aws:rolesanywhere:eu-central-1:123456789012:profile/8d1e5a72-4c3b-4f96-a7e0-2b9c6d5f1e83"
+role_arn = "arn:aws:iam::123456789012:role/deploy"
+#subject = "/rp/aws/orders"
+
+[[grant]]
+name = "mesh"
+entries = ["orders"]
+relying_parties = ["mesh"]
+ttl = "1h"
+
+[[grant]]
+name = "role"
+entries = ["orders"]
+relying_parties = ["role"]
+ttl = "20m"
+"#;
+
+#[test]
+fn a_certificate_for_mtls_that_would_open_a_role_too_is_refused() {
+    let codes = refused(&case().and(CERTIFICATES));
+
+    assert_eq!(codes, [("config.release_wider", "grant[1].release".to_owned())]);
+}
+
+#[test]
+fn a_role_with_a_subject_of_its_own_is_not_opened_by_a_certificate_for_mtls() {
+    let shaped = case().and(CERTIFICATES).with("#subject", "subject");
+
+    assert!(compiled(&shaped.settings()).is_ok());
+}

@@ -3,7 +3,7 @@
 use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, sync::Arc};
 
 use super::*;
-use crate::{clock::FakeClock, fetch::Fetch, identify::Condition};
+use crate::{attest::OwnDocuments, clock::FakeClock, fetch::Fetch, identify::Condition};
 
 /// A directory with a configuration that loads, to be changed in one place.
 pub(super) struct Case {
@@ -146,6 +146,7 @@ pub(super) fn surroundings() -> Surroundings {
     Surroundings {
         clock: FakeClock::at("2026-01-16T14:40:00Z"),
         fetch: Arc::new(Fetch::system()),
+        own: OwnDocuments::default(),
     }
 }
 
@@ -450,6 +451,26 @@ fn reads_sinks_and_refuses_those_that_cannot_be() {
         let case = Case::sample().and(&format!("\n{sinks}\n"));
         assert_eq!(case.fault(), at(code, key), "{sinks}");
     }
+}
+
+#[test]
+fn tm_42_a_checkpoint_is_kept_outside_of_the_stores_directory() {
+    let with = |path: &str| Case::sample().and(&format!("\n[audit]\ncheckpoint_file = \"{path}\"\n"));
+    assert_eq!(Case::sample().settings().audit.checkpoint_file, None);
+    // It need not be there: before the first start there is none.
+    let file = with("etc/checkpoints.jsonl").settings().audit.checkpoint_file;
+    assert!(file.unwrap().ends_with("etc/checkpoints.jsonl"));
+
+    let key = "audit.checkpoint_file";
+    assert_eq!(
+        with("var/checkpoints.jsonl").fault(),
+        at("config.checkpoint_in_store_directory", key)
+    );
+    assert_eq!(
+        with("absent/checkpoints.jsonl").fault(),
+        at("config.file_unreadable", key)
+    );
+    assert_eq!(with("etc").fault(), at("config.file_unreadable", key));
 }
 
 #[test]
