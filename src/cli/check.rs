@@ -8,12 +8,14 @@ use super::{
     configuration,
     environment::Environment,
     exit::Exit,
-    failure::Failure,
+    failure::{Failure, plain},
     output::{Format, Output},
 };
 use crate::{
+    attest::OwnDocuments,
     config::{self, Profile, Settings, Surroundings},
     fetch::Fetch,
+    manual,
 };
 
 /// Arguments of `cambio check`.
@@ -22,6 +24,9 @@ pub struct Arguments {
     /// The configuration [env: CAMBIO_CONFIG] [default: /etc/cambio/cambio.toml].
     #[arg(long, short, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// Prints what the manual says of a stable code instead, also of a problem's `type`.
+    #[arg(long, value_name = "CODE", conflicts_with = "config")]
+    pub explain: Option<String>,
     /// How to print.
     #[arg(long, value_enum, default_value_t)]
     pub output: Format,
@@ -40,6 +45,9 @@ pub fn run(arguments: &Arguments, environment: &Environment, output: &mut Output
 }
 
 fn check(arguments: &Arguments, environment: &Environment, output: &mut Output<'_>) -> Result<Exit, Failure> {
+    if let Some(code) = &arguments.explain {
+        return explain(code, output);
+    }
     let named = arguments.config.clone();
     let named = named.or_else(|| environment.variable("CAMBIO_CONFIG").map(PathBuf::from));
     let path = named.unwrap_or_else(|| PathBuf::from(configuration::DEFAULT));
@@ -47,6 +55,7 @@ fn check(arguments: &Arguments, environment: &Environment, output: &mut Output<'
     let surroundings = Surroundings {
         clock: Arc::clone(&environment.clock),
         fetch: Arc::new(Fetch::system()),
+        own: OwnDocuments::default(),
     };
     let report = config::check(&path, environment.variables(), profile, &surroundings);
     let loaded = if report.is_refused() {
@@ -71,6 +80,17 @@ fn check(arguments: &Arguments, environment: &Environment, output: &mut Output<'
         }
     }
     Ok(loaded.map_or(Exit::Configuration, |_settings| Exit::Done))
+}
+
+fn explain(code: &str, output: &mut Output<'_>) -> Result<Exit, Failure> {
+    let Some(page) = manual::explanation(code) else {
+        let why = format!("`{}` is no stable code", plain(code));
+        return Err(
+            Failure::saying(Exit::Usage, why).hint("a code is two words with a point, for example authorize.no_grant")
+        );
+    };
+    output.result(page.trim_end())?;
+    Ok(Exit::Done)
 }
 
 impl Arguments {

@@ -3,6 +3,7 @@
 pub mod admin_socket;
 pub mod answer;
 pub mod audit;
+pub mod bundle;
 pub mod check;
 pub mod client;
 pub mod completions;
@@ -13,10 +14,12 @@ pub mod evidence;
 pub mod exec;
 pub mod exit;
 pub mod failure;
+pub mod keys;
 pub mod lock;
 pub mod obtain;
 pub mod output;
 pub mod proof_key;
+pub mod revoke;
 pub mod schema;
 pub mod serve;
 pub mod shape;
@@ -55,6 +58,8 @@ pub struct Arguments {
 pub enum Command {
     /// Shows, asks and verifies the audit trail.
     Audit(audit::Arguments),
+    /// Shows, exports, checks and compares SPIFFE bundles.
+    Bundle(bundle::Arguments),
     /// Says everything that is wrong with a configuration.
     Check(check::Arguments),
     /// Prints what a shell needs to complete these commands.
@@ -66,8 +71,12 @@ pub enum Command {
     Dev(dev::Arguments),
     /// Runs a command with the credentials of relying parties in its environment.
     Exec(exec::Arguments),
+    /// Shows the signing keys, replaces them, or drops a compromised one.
+    Keys(keys::Arguments),
     /// Locks a workload, an entry, an attestor, a relying party or a run.
     Lock(lock::Arguments),
+    /// Ends X.509-SVIDs before their time.
+    Revoke(revoke::Arguments),
     /// Prints the JSON schema of the configuration.
     Schema(schema::Arguments),
     /// Runs the gateway.
@@ -80,13 +89,16 @@ pub enum Command {
 pub async fn run(arguments: Arguments, environment: &Environment, output: &mut Output<'_>) -> ExitCode {
     match arguments.command {
         Command::Audit(arguments) => audit::run(arguments, environment, output).await,
+        Command::Bundle(arguments) => bundle::run(arguments, environment, output).await,
         Command::Check(arguments) => check::run(&arguments, environment, output),
         Command::Completions(arguments) => completions::run(&arguments, output),
         Command::Creds(arguments) => creds::run(arguments, environment, output).await,
         #[cfg(feature = "dev")]
         Command::Dev(arguments) => dev::run(arguments, environment, output).await,
         Command::Exec(arguments) => exec::run(arguments, environment, output).await,
+        Command::Keys(arguments) => keys::run(arguments, environment, output).await,
         Command::Lock(arguments) => lock::run(arguments, environment, output).await,
+        Command::Revoke(arguments) => revoke::run(arguments, environment, output).await,
         Command::Schema(arguments) => schema::run(&arguments, output),
         Command::Serve(arguments) => serve::run(arguments, environment, output).await,
         Command::Version(arguments) => version::run(&arguments, output),

@@ -9,6 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
     KeyPair, KeyUsagePurpose, SanType,
@@ -63,6 +64,20 @@ pub fn create(directory: &Path, now: std::time::SystemTime) -> Result<Files, Box
     fs::write(&files.certificate, certificate.pem())?;
     write_private(&files.key, key.serialize_pem().as_bytes())?;
     Ok(files)
+}
+
+/// Writes a certificate as PEM.
+pub fn pem(der: &[u8]) -> String {
+    let lines: Vec<String> = STANDARD
+        .encode(der)
+        .as_bytes()
+        .chunks(64)
+        .map(|line| String::from_utf8_lossy(line).into_owned())
+        .collect();
+    format!(
+        "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n",
+        lines.join("\n")
+    )
 }
 
 /// Writes a file that only its owner may read.

@@ -2,6 +2,7 @@
 
 use std::{future::Future, path::Path, pin::Pin, time::Duration};
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::Value;
 
 use super::{Documents, IssuerDocuments, Unavailable};
@@ -79,4 +80,20 @@ pub fn client(ca_file: &Path) -> Result<reqwest::Client, Box<dyn std::error::Err
         .timeout(Duration::from_secs(5))
         .no_proxy()
         .build()?)
+}
+
+/// Returns the X.509 roots, in DER, that an issuer publishes in its SPIFFE bundle.
+///
+/// # Errors
+/// Fails where the bundle cannot be had, or a root in it cannot be read.
+pub async fn x509_roots(
+    client: &reqwest::Client,
+    issuer: &str,
+) -> Result<Vec<Vec<u8>>, Box<dyn std::error::Error + Send + Sync>> {
+    let url = format!("{issuer}/.well-known/spiffe/bundle.json");
+    let bundle: Value = client.get(url).send().await?.error_for_status()?.json().await?;
+    let keys = bundle.get("keys").and_then(Value::as_array).into_iter().flatten();
+    let roots = keys.filter(|key| key.get("use").and_then(Value::as_str) == Some("x509-svid"));
+    let roots = roots.filter_map(|key| key.pointer("/x5c/0").and_then(Value::as_str));
+    Ok(roots.map(|root| STANDARD.decode(root)).collect::<Result<_, _>>()?)
 }

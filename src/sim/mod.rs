@@ -112,7 +112,21 @@ pub trait Listen: Send + Sync + fmt::Debug {
     /// # Errors
     /// Fails where no port can be bound.
     fn bind(&self) -> Result<Bound, std::io::Error>;
+
+    /// As `bind`, for a service that asks its clients for a certificate: requests then carry [`PeerCertificates`].
+    ///
+    /// Whoever cannot ask serves without, so that nobody is let in.
+    ///
+    /// # Errors
+    /// Fails where no port can be bound.
+    fn bind_mutual(&self) -> Result<Bound, std::io::Error> {
+        self.bind()
+    }
 }
+
+/// The certificates that a client presented and proved to hold the key of, its own first; nobody has judged them yet.
+#[derive(Clone, Debug)]
+pub struct PeerCertificates(pub Vec<Vec<u8>>);
 
 /// A bound server that waits for its routes.
 pub struct Bound {
@@ -128,8 +142,10 @@ impl fmt::Debug for Bound {
     }
 }
 
+/// Tells a simulated cloud the X.509 roots of our trust domain, in DER, once the gateway has them.
+pub type Told = Arc<dyn Fn(&[Vec<u8>]) -> Result<(), Box<dyn std::error::Error + Send + Sync>> + Send + Sync>;
+
 /// A seeded simulator: what the gateway is configured with, and what the ready file says.
-#[derive(Debug)]
 pub struct Seeded {
     /// The `[[relying_party]]` table without `name`, for example kind, endpoint and role.
     pub relying_party: toml::Table,
@@ -141,8 +157,19 @@ pub struct Seeded {
     pub ready: serde_json::Value,
     /// Commands that a user may try next.
     pub try_next: Vec<String>,
+    /// For a cloud that trusts our X.509 authority: what a user would do with the published bundle.
+    pub told: Option<Told>,
     /// The simulator itself, for tests to downcast.
     pub simulator: Arc<dyn Any + Send + Sync>,
+}
+
+impl fmt::Debug for Seeded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Seeded")
+            .field("name", &self.name)
+            .field("section", &self.section)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Starts and seeds a plugin's simulator.

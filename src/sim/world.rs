@@ -7,7 +7,12 @@ use std::{
 
 use serde_json::{Map, Value};
 
-use super::{Ground, Listen, Seeded, ca, ci_issuer::CiIssuer, documents::OverTls, server::Loopback};
+use super::{
+    Ground, Listen, Seeded, ca,
+    ci_issuer::CiIssuer,
+    documents::{self, OverTls},
+    server::{AnyClient, Loopback},
+};
 use crate::{
     clock::Clock,
     exchange,
@@ -62,7 +67,10 @@ impl World {
     pub async fn start(plan: Plan) -> Result<Self, WorldError> {
         let files = ca::create(&plan.directory, plan.clock.now())?;
         let certificate = Certificate::load(&files.certificate, &files.key)?;
-        let listen: Arc<dyn Listen> = Arc::new(Loopback::new(certificate.server_config()?, plan.stop));
+        let listen: Arc<dyn Listen> = Arc::new(
+            Loopback::new(certificate.server_config()?, plan.stop)
+                .with_mutual(certificate.server_config_with_clients(AnyClient::new())?),
+        );
         let bound = listen.bind()?;
         let ci_url = bound.url;
         let (clock, random) = (Arc::clone(&plan.clock), Arc::clone(&plan.random));
@@ -88,6 +96,18 @@ impl World {
             ci,
             clouds,
         })
+    }
+
+    /// Tells every cloud that trusts our X.509 authority the roots that the gateway publishes in its bundle.
+    ///
+    /// # Errors
+    /// Fails where the bundle cannot be had or a cloud does not take the roots.
+    pub async fn tell_roots(&self, issuer: &str) -> Result<(), WorldError> {
+        let roots = documents::x509_roots(&documents::client(&self.files.ca)?, issuer).await?;
+        for told in self.clouds.iter().filter_map(|cloud| cloud.told.as_ref()) {
+            told(&roots)?;
+        }
+        Ok(())
     }
 
     /// Returns the simulator of a section of the ready file, for example `aws`.
@@ -131,6 +151,7 @@ fn gateway_tables(world: &World, gateway: &GatewayPlace<'_>) -> String {
          [listen]\nmetadata = \"{}\"\nexchange = \"{}\"\nadmin = \"unix:{}\"\n\n\
          [tls]\ncertificate_file = \"{}\"\nkey_file = \"{}\"\n\n\
          [store]\nurl = \"sqlite://{}\"\n\n[keys]\nkek_file = \"{}\"\n\n\
+         [rotation]\nca_file = \"{}\"\nallow_addresses = [\"127.0.0.0/8\"]\ndangerous_publish_lead = \"10s\"\n\n\
          [[sink]]\nkind = \"file\"\npath = \"{}\"\n\n",
         gateway.issuer,
         gateway.exchange_url,
@@ -141,6 +162,7 @@ fn gateway_tables(world: &World, gateway: &GatewayPlace<'_>) -> String {
         world.files.key.display(),
         gateway.store.display(),
         gateway.kek.display(),
+        world.files.ca.display(),
         gateway.audit.display(),
     )
 }

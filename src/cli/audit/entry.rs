@@ -24,6 +24,15 @@ pub struct Shown {
     code: String,
     #[serde(default)]
     detail: String,
+    gateway: Option<Gateway>,
+}
+
+/// Which gateway began or ended.
+#[derive(Debug, Deserialize)]
+struct Gateway {
+    version: String,
+    policy_generation: u64,
+    store_format: String,
 }
 
 impl Shown {
@@ -41,6 +50,15 @@ impl Shown {
             (false, true) => plain(&self.code),
             (false, false) => format!("{}: {}", plain(&self.code), plain(&self.detail)),
         };
+        let what = self.gateway.as_ref().map_or(what, |gateway| {
+            format!(
+                "cambio {}, policy generation {}, store format {}, writer {}",
+                plain(&gateway.version),
+                gateway.policy_generation,
+                plain(&gateway.store_format),
+                plain(&self.writer)
+            )
+        });
         let line = format!(
             "{}  {:<8}{:<20}{}  {}  {what}",
             plain(&self.time),
@@ -66,5 +84,15 @@ mod tests {
 
         insta::assert_snapshot!(shown, @"2026-01-16T14:40:00Z  denial  aws                 spiffe://a.test/w  x1  authorize.no_grant: no?grant");
         assert!(Shown::read("{}").is_none());
+    }
+
+    #[test]
+    fn a_start_shows_which_gateway_began() {
+        let line = r#"{"v":1,"writer":"w","sequence":1,"time":"2026-01-16T14:40:00Z","prev":"0","kind":"start",
+            "gateway":{"version":"0.1.0","policy_generation":1,"store_format":"1"}}"#;
+
+        let shown = Shown::read(line).unwrap().line();
+
+        insta::assert_snapshot!(shown, @"2026-01-16T14:40:00Z  start   -                   -  -  cambio 0.1.0, policy generation 1, store format 1, writer w");
     }
 }

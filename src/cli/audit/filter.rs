@@ -28,7 +28,7 @@ pub struct FilterArguments {
     #[arg(long, value_name = "NAME")]
     pub relying_party: Option<String>,
     /// Only of this kind.
-    #[arg(long, value_parser = ["change", "denial", "held", "intent", "mint", "outcome", "unknown"])]
+    #[arg(long, value_parser = ["change", "denial", "held", "intent", "mint", "outcome", "start", "stop", "unknown"])]
     pub kind: Option<String>,
     /// Only with this refusal's code.
     #[arg(long)]

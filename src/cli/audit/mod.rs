@@ -2,6 +2,7 @@
 
 pub mod entry;
 pub mod filter;
+pub mod kept;
 pub mod query;
 pub mod tail;
 pub mod verify;

@@ -2,10 +2,7 @@
 //!
 //! Never ends with 0 unless everything it was asked to verify was verified (T-62).
 
-use std::{
-    io::{BufRead as _, BufReader, Read as _},
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use serde_json::Value;
@@ -16,20 +13,22 @@ use crate::{
         verify::{self, Against, Kept, Report},
     },
     cli::{
+        audit::kept,
         configuration,
         environment::Environment,
         exit::Exit,
         failure::{Failure, plain},
         output::{Format, Output},
+        serve,
     },
     jose::{Algorithm, PublicKey},
-    store::{Store as _, sqlite::SqliteStore},
+    secret::Secret,
 };
 
 /// Arguments of `cambio audit verify`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// The store, as in the configuration: sqlite:///absolute/path; else what --config says.
+    /// The store, as in the configuration: sqlite:///absolute/path or postgres://..; else what --config says.
     #[arg(long, value_name = "URL")]
     store: Option<String>,
     /// The gateway's configuration, for its `store.url` [env: CAMBIO_CONFIG].
@@ -67,23 +66,30 @@ pub async fn run(arguments: &Arguments, environment: &Environment, output: &mut 
 
 async fn verified(arguments: &Arguments, environment: &Environment) -> anyhow::Result<Report> {
     let keys = arguments.key.as_deref().map(keys).transpose()?.unwrap_or_default();
-    let checkpoint = arguments.checkpoint.as_deref().map(last_checkpoint).transpose()?;
+    let checkpoint = arguments.checkpoint.as_deref().map(given).transpose()?;
     if checkpoint.is_some() && keys.is_empty() {
         bail!("found --checkpoint without --key, expected the audit key that verifies it");
     }
     let key = chosen(&keys, checkpoint.as_deref())?;
     let url = store_url(arguments, environment)?;
-    let Some(("sqlite", _)) = url.split_once("://") else {
-        bail!("found a store that is not `sqlite://`, expected one that this program can open to read");
-    };
-    let store = SqliteStore::open_read_only(&url).await?;
+    let store = serve::store::open_read_only(&url, password(arguments, environment)?).await?;
     let against = Against {
         checkpoint: checkpoint.as_deref(),
         key,
     };
-    let report = verify::verify(&store, against).await;
+    let report = verify::verify(store.as_ref(), against).await;
     store.close().await;
     Ok(report?)
+}
+
+fn given(file: &Path) -> anyhow::Result<String> {
+    kept::last_checkpoint(file)?.with_context(|| {
+        format!(
+            "found no line that begins with `{}` in `{}`, expected one",
+            kept::CHECKPOINT,
+            file.display()
+        )
+    })
 }
 
 fn store_url(arguments: &Arguments, environment: &Environment) -> anyhow::Result<String> {
@@ -95,6 +101,31 @@ fn store_url(arguments: &Arguments, environment: &Environment) -> anyhow::Result
     let file = file.context("found neither --store nor --config, expected one of them")?;
     let url = configuration::text(&file, "store", "url")?;
     url.with_context(|| format!("found no `store.url` in `{}`, expected one", file.display()))
+}
+
+/// Returns the password that the configuration keeps in a file, where the store is the one it names.
+fn password(arguments: &Arguments, environment: &Environment) -> anyhow::Result<Option<Secret>> {
+    let named = environment.variable("CAMBIO_STORE__PASSWORD_FILE").map(PathBuf::from);
+    let configured = || -> anyhow::Result<Option<PathBuf>> {
+        if arguments.store.is_some() {
+            return Ok(None);
+        }
+        let Some(file) = configuration::file(arguments.config.as_deref(), environment) else {
+            return Ok(None);
+        };
+        let password = configuration::text(&file, "store", "password_file")?;
+        Ok(password.map(|password| file.parent().unwrap_or(Path::new("/")).join(password)))
+    };
+    let file = match named {
+        Some(file) => Some(file),
+        None => configured()?,
+    };
+    let Some(file) = file else {
+        return Ok(None);
+    };
+    let text = std::fs::read_to_string(&file);
+    let text = text.with_context(|| format!("the password in `{}` cannot be read", file.display()))?;
+    Ok(Some(Secret::new(text.trim_end_matches(['\r', '\n']))))
 }
 
 fn keys(file: &Path) -> anyhow::Result<Vec<PublicKey>> {
@@ -139,39 +170,6 @@ fn chosen<'a>(keys: &'a [PublicKey], checkpoint: Option<&str>) -> anyhow::Result
     }
 }
 
-/// Returns the last checkpoint of a file, which may hold entries before and after it.
-fn last_checkpoint(file: &Path) -> anyhow::Result<String> {
-    let unreadable = || format!("the checkpoint in `{}` cannot be read", file.display());
-    let mut reader = BufReader::new(std::fs::File::open(file).with_context(unreadable)?);
-    let mut last = None;
-    loop {
-        let mut line = Vec::new();
-        let read = reader
-            .by_ref()
-            .take(MAX_LINE_BYTES)
-            .read_until(b'\n', &mut line)
-            .with_context(unreadable)?;
-        if read == 0 {
-            break;
-        }
-        if read as u64 == MAX_LINE_BYTES {
-            bail!(
-                "found a line of more than {MAX_LINE_BYTES} bytes in `{}`, expected checkpoints and entries",
-                file.display()
-            );
-        }
-        if line.starts_with(CHECKPOINT.as_bytes()) {
-            last = Some(String::from_utf8(line).with_context(unreadable)?);
-        }
-    }
-    last.with_context(|| {
-        format!(
-            "found no line that begins with `{CHECKPOINT}` in `{}`, expected one",
-            file.display()
-        )
-    })
-}
-
 fn text(report: &Report, output: &mut Output<'_>) -> Result<(), Failure> {
     for fault in &report.faults {
         let place = match fault.writer.as_str() {
@@ -207,8 +205,3 @@ fn text(report: &Report, output: &mut Output<'_>) -> Result<(), Failure> {
 fn counted(count: u64, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
 }
-
-/// How a checkpoint begins in a sink.
-const CHECKPOINT: &str = "{\"checkpoint\":";
-/// A checkpoint names every chain in about 150 bytes; ten thousand restarts fit.
-const MAX_LINE_BYTES: u64 = 2 * 1024 * 1024;

@@ -49,7 +49,7 @@ fn told(out: &mut String, development: &Development, admitted: &Value, refused: 
     writeln!(out, "One CI job's token, exchanged once for each cloud:\n")?;
     writeln!(out, "  exchange  {}", text(admitted, "exchange_id"))?;
     writeln!(out, "  workload  {}\n", text(admitted, "spiffe_id"))?;
-    writeln!(out, "  {:<14}{:<14}{:<60}UNTIL", "RELYING PARTY", "KIND", "RESULT")?;
+    writeln!(out, "  {:<14}{:<20}{:<60}UNTIL", "RELYING PARTY", "KIND", "RESULT")?;
     for cloud in &development.world.clouds {
         let detail = admitted
             .pointer(&format!("/details/{}", cloud.name))
@@ -63,7 +63,7 @@ fn told(out: &mut String, development: &Development, admitted: &Value, refused: 
             (None, None) => "no answer".to_owned(),
         };
         let (kind, expires) = (text(&detail, "kind"), text(&detail, "expires"));
-        writeln!(out, "  {:<14}{kind:<14}{result:<60}{expires}", cloud.name)?;
+        writeln!(out, "  {:<14}{kind:<20}{result:<60}{expires}", cloud.name)?;
     }
     writeln!(out, "\nThe same job, started by a pull request, is refused:\n")?;
     writeln!(out, "  {}: {}\n", text(refused, "code"), text(refused, "detail"))?;

@@ -102,6 +102,11 @@ impl Development {
             accept_rollback: false,
         };
         let running = Running::start(settings, Sockets { metadata, exchange }, environment, options).await?;
+        world
+            .tell_roots(&issuer)
+            .await
+            .map_err(|failed| anyhow::anyhow!(failed))
+            .context("a simulated cloud does not take the X.509 roots")?;
         Ok(Self {
             world,
             place: place.clone(),

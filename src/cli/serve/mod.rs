@@ -2,9 +2,14 @@
 //!
 //! It never starts on anything that `cambio dev` made, nor beside keys that others already trust as ours.
 
+mod incarnation;
+mod known_heads;
 mod published;
+mod revocation;
+mod rotation;
 pub mod running;
 pub mod sockets;
+pub mod store;
 
 use std::{path::PathBuf, process::ExitCode};
 

@@ -18,9 +18,11 @@ use tokio::{sync::watch, task::JoinHandle};
 
 use super::{
     super::environment::Environment,
+    incarnation, known_heads, revocation, rotation,
     sockets::{Sockets, bind_admin, serve_metadata},
 };
 use crate::{
+    attest::OwnDocuments,
     audit::{
         Draft, Group, Rollback, Trail, TrailOptions,
         checkpoint::CheckpointSigner,
@@ -35,6 +37,7 @@ use crate::{
         rate::{Rate, Rates},
     },
     http::{
+        client_certificate::ClientVerifier,
         listener::{Stop, serve_tls, serve_unix},
         router,
         routes::{admin, metadata},
@@ -42,14 +45,10 @@ use crate::{
         state::{ExchangeParts, ExchangeState},
         tls::Certificate,
     },
-    jose::Seal,
-    mint::{
-        KeyRing, Minter,
-        keys::{Key, store::StoreKeys},
-    },
-    store::{Store, sqlite::SqliteStore},
+    mint::{KeyRing, Minter, crl::Revoker, keys::Key, rotation::Engine},
+    store::Store,
     telemetry::Metrics,
-    trust::{Documents, Published},
+    trust::Published,
 };
 
 /// What an operator decides at the start.
@@ -66,6 +65,7 @@ pub struct Options {
 /// A running gateway.
 pub struct Running {
     gateway: Arc<Gateway>,
+    engine: Arc<Engine>,
     exchange: ExchangeState,
     surroundings: Surroundings,
     certificate: Arc<Certificate>,
@@ -103,15 +103,24 @@ impl Running {
         let surroundings = Surroundings {
             clock: Arc::clone(&environment.clock),
             fetch: Arc::new(Fetch::system()),
+            own: OwnDocuments::default(),
         };
         let rules = rules(&settings, &surroundings, FIRST_GENERATION)?;
         let certificate = Certificate::load(&settings.tls.certificate_file, &settings.tls.key_file)?;
         refuse_development_certificate(&settings.tls.certificate_file, options.profile)?;
-        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(settings.store.url().expose()).await?);
+        let store = super::store::open(&settings.store).await?;
         mark_profile(&*store, options.profile).await?;
-        let keys = open_keys(&settings, &*store, environment, options).await?;
-        let published = publish(&settings, &keys)?;
+        let (keys, replica) = rotation::open(&settings, &store, environment, options).await?;
+        let revoker = Arc::new(Revoker::new(
+            keys.clone(),
+            Arc::clone(&store),
+            Arc::clone(&environment.clock),
+        ));
+        revoker.refresh().await?;
         let trail = start_trail(&settings, &store, environment, (&keys, options)).await?;
+        let engine = Arc::new(rotation::engine(&settings, replica, &trail, &surroundings.fetch)?);
+        let published = engine.replica().published().clone();
+        surroundings.own.begin(published, revoker.published().clone());
         let clock = Arc::clone(&environment.clock);
         let gateway = Arc::new(Gateway {
             rules: ArcSwap::from_pointee(rules),
@@ -125,7 +134,13 @@ impl Running {
             clock,
             random: Arc::clone(&environment.random),
         });
-        Self::listen(settings, sockets, (gateway, surroundings), (certificate, published))
+        incarnation::record_start(&gateway, FIRST_GENERATION).await;
+        Self::listen(
+            settings,
+            sockets,
+            (gateway, surroundings),
+            (certificate, engine, revoker),
+        )
     }
 
     /// Begins to serve what was put together.
@@ -133,7 +148,7 @@ impl Running {
         settings: Settings,
         sockets: Sockets,
         (gateway, surroundings): (Arc<Gateway>, Surroundings),
-        (certificate, published): (Arc<Certificate>, Published),
+        (certificate, engine, revoker): (Arc<Certificate>, Arc<Engine>, Arc<Revoker>),
     ) -> anyhow::Result<Self> {
         let exchange = ExchangeState::new(ExchangeParts {
             gateway: Arc::clone(&gateway),
@@ -146,22 +161,29 @@ impl Running {
         let (stop, stopped) = Stop::switch();
         let policy_alarm = Arc::new(ArcSwap::from_pointee(None));
         let tls = certificate.server_config()?;
-        let routes = metadata_routes(&settings, &published)?;
+        let routes = metadata_routes(&settings, engine.replica().published(), &revoker)?;
         let metadata = serve_metadata(sockets.metadata, Arc::clone(&tls), routes, stopped.clone())?;
         let listener = tokio::net::TcpListener::from_std(sockets.exchange)?;
         let admin_listener = bind_admin(&settings.listen.admin)?;
         let admin = admin::AdminState {
             exchange: exchange.clone(),
+            engine: Arc::clone(&engine),
+            revoker: Arc::clone(&revoker),
             policy_alarm: Arc::clone(&policy_alarm),
         };
+        let clients = ClientVerifier::new(Arc::clone(&gateway));
+        let tls = certificate.server_config_with_clients(clients)?;
         let routes = router::exchange(exchange.clone());
-        let listeners = vec![
+        let mut listeners = vec![
             tokio::spawn(serve_tls(listener, tls, routes, stopped.clone(), DRAIN)),
             tokio::spawn(serve_unix(admin_listener, admin::routes(admin), stopped)),
             tokio::spawn(forget_old_evidence(Arc::clone(&gateway))),
+            tokio::spawn(revocation::keep(revoker)),
         ];
+        listeners.extend(rotation::start(&engine));
         Ok(Self {
             gateway,
+            engine,
             exchange,
             surroundings,
             certificate,
@@ -221,6 +243,10 @@ impl Running {
         self.stop.send_replace(true);
         if !self.exchange.drained(DRAIN).await {
             tracing::warn!("requests were still in flight when the drain time ended");
+        }
+        incarnation::record_stop(&self.gateway, self.generation.load(Ordering::Acquire)).await;
+        if let Err(failed) = self.engine.leave().await {
+            tracing::warn!(error = %failed, "the other replicas were not told that this one leaves");
         }
         self.gateway.trail.close().await;
         self.gateway.store.close().await;
@@ -292,31 +318,6 @@ async fn mark_profile(store: &dyn Store, profile: Profile) -> anyhow::Result<()>
     Ok(())
 }
 
-async fn open_keys(
-    settings: &Settings,
-    store: &dyn Store,
-    environment: &Environment,
-    options: Options,
-) -> anyhow::Result<KeyRing> {
-    let fresh = store.authorities().await?.rows.is_empty();
-    if fresh && options.profile == Profile::Production && !options.accept_new_issuer_keys {
-        super::published::refuse_other_keys(&settings.issuer).await?;
-    }
-    let source = StoreKeys::new(Seal::new(settings.keys.kek.expose())?, Arc::clone(&environment.random));
-    Ok(KeyRing::open(store, &source, environment.clock.now()).await?)
-}
-
-fn publish(settings: &Settings, keys: &KeyRing) -> anyhow::Result<Published> {
-    let set = keys.load();
-    let documents = Documents::new(
-        &settings.issuer,
-        &settings.exchange_url,
-        &set.published(),
-        set.generation(),
-    )?;
-    Ok(Published::new(documents))
-}
-
 async fn start_trail(
     settings: &Settings,
     store: &Arc<dyn Store>,
@@ -331,10 +332,15 @@ async fn start_trail(
         }
         Sink::Stdout => Ok(Arc::new(StreamSink::new("stdout", Box::new(std::io::stdout()))) as Arc<dyn sinks::Sink>),
     });
+    let known_heads = if options.accept_rollback {
+        Vec::new()
+    } else {
+        known_heads::of(settings, &**store, keys).await?
+    };
     let options = TrailOptions {
         signer: Some(Arc::new(AuditKey(keys.clone()))),
         sinks: sinks.collect::<anyhow::Result<_>>()?,
-        known_heads: Vec::new(),
+        known_heads,
         rollback: if options.accept_rollback {
             Rollback::Accept
         } else {
@@ -357,10 +363,16 @@ impl CheckpointSigner for AuditKey {
     }
 }
 
-fn metadata_routes(settings: &Settings, published: &Published) -> anyhow::Result<axum::Router> {
+fn metadata_routes(settings: &Settings, published: &Published, revoker: &Revoker) -> anyhow::Result<axum::Router> {
     let url = url::Url::parse(&settings.issuer).context("the issuer is no URL")?;
     let host = url.host_str().context("the issuer has no host")?;
-    Ok(metadata::routes(published, host, url.path().trim_end_matches('/')))
+    let lists = revoker.published();
+    Ok(metadata::routes(
+        published,
+        lists,
+        host,
+        url.path().trim_end_matches('/'),
+    ))
 }
 
 /// Removes ledger rows whose memory has ended, once a minute.
