@@ -11,6 +11,9 @@ macro_rules! pages {
             #[doc = include_str!($file)]
             pub mod $name {}
         )*
+
+        /// The pages by their files.
+        pub(super) const PAGES: &[(&str, &str)] = &[$(($file, include_str!($file)),)*];
     };
 }
 
@@ -21,11 +24,19 @@ pages! {
     cli = "cli.md";
     configuration = "configuration.md";
     conformance = "conformance.md";
+    deployment = "deployment.md";
     dev = "dev.md";
+    forbid = "forbid.md";
+    github_actions = "github-actions.md";
+    gitlab = "gitlab.md";
+    hcp_terraform = "hcp-terraform.md";
     http = "http.md";
+    keys = "keys.md";
     operations = "operations.md";
     security = "security.md";
     attestor_oidc = "../attest/oidc/manual.md";
+    attestor_spiffe = "../attest/spiffe/manual.md";
+    relying_party_aws_roles_anywhere = "../exchange/aws_roles_anywhere/manual.md";
     relying_party_aws_sts = "../exchange/aws_sts/manual.md";
     relying_party_azure_entra = "../exchange/azure_entra/manual.md";
     relying_party_gcp_sts = "../exchange/gcp_sts/manual.md";
@@ -66,6 +77,14 @@ pub mod errors {
         authorize_svid_not_released = "errors/authorize.svid_not_released.md";
         clock_untrusted = "errors/clock.untrusted.md";
         config = "errors/config.md";
+        csr_asks_for_authority = "errors/csr.asks_for_authority.md";
+        csr_asks_for_extensions = "errors/csr.asks_for_extensions.md";
+        csr_asks_for_names = "errors/csr.asks_for_names.md";
+        csr_key_unsupported = "errors/csr.key_unsupported.md";
+        csr_key_weak = "errors/csr.key_weak.md";
+        csr_malformed = "errors/csr.malformed.md";
+        csr_signature_broken = "errors/csr.signature_broken.md";
+        csr_too_large = "errors/csr.too_large.md";
         exchange_budget_spent = "errors/exchange.budget_spent.md";
         exchange_cloud_refused = "errors/exchange.cloud_refused.md";
         exchange_cloud_throttled = "errors/exchange.cloud_throttled.md";
@@ -78,6 +97,8 @@ pub mod errors {
         issuer_unavailable = "errors/issuer.unavailable.md";
         key_unavailable = "errors/key.unavailable.md";
         mint_claim_reserved = "errors/mint.claim_reserved.md";
+        mint_csr_missing = "errors/mint.csr_missing.md";
+        mint_csr_unexpected = "errors/mint.csr_unexpected.md";
         mint_lint_failed = "errors/mint.lint_failed.md";
         mint_randomness_unavailable = "errors/mint.randomness_unavailable.md";
         request_actor_unsupported = "errors/request.actor_unsupported.md";
@@ -99,9 +120,66 @@ pub mod errors {
     }
 }
 
+/// Returns what the manual says of a stable code, or of a problem's `type`; `None` for what is no code.
+///
+/// A code of the configuration has a row of a table, any other a page.
+pub fn explanation(code: &str) -> Option<String> {
+    let code = code.strip_prefix("urn:cambio:error:").unwrap_or(code);
+    let page = |(file, text): &(&str, &'static str)| {
+        let named = file.strip_prefix("errors/").and_then(|name| name.strip_suffix(".md"));
+        (named == Some(code) && code != "config").then_some(*text)
+    };
+    if let Some(page) = errors::PAGES.iter().find_map(page) {
+        return Some(page.to_owned());
+    }
+    let row = format!("| `{code}` | ");
+    let rows = errors::PAGES.iter().chain(PAGES).flat_map(|(_, text)| text.lines());
+    let said = rows
+        .filter(|_| code.starts_with("config."))
+        .find_map(|line| line.strip_prefix(&row))?;
+    Some(format!("# `{code}`\n\n{}\n", said.trim_end_matches('|').trim_end()))
+}
+
 /// Returns the page of every plugin that is compiled in, under its kind.
 pub fn plugins() -> impl Iterator<Item = (&'static str, &'static str)> {
     let attestors = attest::BUILTINS.iter().map(|plugin| (plugin.kind, plugin.manual));
     let relying_parties = exchange::BUILTINS.iter().map(|plugin| (plugin.kind, plugin.manual));
     attestors.chain(relying_parties)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_its_problem_type_and_a_code_of_the_configuration_are_explained() {
+        let page = explanation("authorize.no_grant").unwrap();
+
+        assert!(page.starts_with("# `authorize.no_grant`\n"), "{page}");
+        assert_eq!(explanation("urn:cambio:error:authorize.no_grant"), Some(page));
+        assert_eq!(
+            explanation("config.sink_duplicate").as_deref(),
+            Some("# `config.sink_duplicate`\n\na sink is there twice\n")
+        );
+        assert!(
+            explanation("config.raw_permit").is_some(),
+            "a code of the policy, on another page"
+        );
+    }
+
+    #[test]
+    fn what_is_no_code_is_not_explained() {
+        for word in [
+            "",
+            "config",
+            "config.",
+            "authorize",
+            "authorize.no_such",
+            "errors/config",
+            "aws_sts",
+            "../audit",
+        ] {
+            assert_eq!(explanation(word), None, "{word}");
+        }
+    }
 }
