@@ -14,7 +14,11 @@ use cambio::{
     clock,
     identify::{AttestorFacts, Condition, Conditions, Entry, EntryName, EntrySource, Registry, Workload},
     jose::{PublicKey, Seal, SigningAlgorithm, SigningKey, Unverified, sign},
-    mint::{KeyRing, Minter, SvidShape, keys::store::StoreKeys},
+    mint::{
+        JwtShape, Minter, SvidShape,
+        keys::store::StoreKeys,
+        rotation::{Replica, ReplicaParts},
+    },
     secret::{Secret, SystemRandom},
     spiffe::TrustDomain,
     store::forgetful::ForgetfulStore,
@@ -89,7 +93,7 @@ pub(crate) fn ours(arguments: &[String]) -> Cost {
     let sample = Sample::new(grants, conditions, candidates);
     let now = clock::system().now();
     let locks = LockSet::new([], now);
-    let id = ExchangeId::draw(&SystemRandom).expect("randomness");
+    let id = ExchangeId::draw(&SystemRandom, SystemTime::UNIX_EPOCH).expect("randomness");
     let mut nth = 0;
     let mut ask = || {
         let (workload, relying_party) = &sample.asked[nth % sample.asked.len()];
@@ -125,18 +129,26 @@ pub(crate) async fn mint(algorithm: &str) -> Cost {
     let now = clock::system().now();
     let random = Arc::new(SystemRandom);
     let source = StoreKeys::new(Seal::new(&[7; 32]).expect("a seal"), random.clone());
-    let store = ForgetfulStore::new();
-    let keys = KeyRing::open(&*store, &source, now).await.expect("keys");
+    let parts = ReplicaParts {
+        store: ForgetfulStore::new(),
+        source: Arc::new(source),
+        clock: clock::system(),
+        random: random.clone(),
+        trust_domain: TrustDomain::parse("bench.acme.example").expect("a trust domain"),
+        issuer: ground::ISSUER.to_owned(),
+        exchange_url: ground::ISSUER.to_owned(),
+    };
+    let (keys, _replica) = Replica::open(parts).await.expect("keys");
     let minter = Minter::new(ground::ISSUER.to_owned(), keys, random);
     let permission = permission(now);
     let runtime = tokio::runtime::Handle::current();
     let _entered = runtime.enter();
     measure(|| {
-        let shape = SvidShape {
+        let shape = SvidShape::Jwt(JwtShape {
             algorithm,
             claims: serde_json::Map::new(),
             life: Duration::from_mins(5),
-        };
+        });
         let svid = futures_util::FutureExt::now_or_never(minter.mint(permission.clone(), shape, now));
         drop(svid.expect("a mint that waits for nothing").expect("an SVID"));
     })
@@ -146,7 +158,7 @@ fn permission(now: SystemTime) -> Permission {
     let sample = Sample::new(10, 3, 1);
     let (workload, relying_party) = &sample.asked[0];
     let request = AuthorizeRequest {
-        exchange_id: ExchangeId::draw(&SystemRandom).expect("randomness"),
+        exchange_id: ExchangeId::draw(&SystemRandom, SystemTime::UNIX_EPOCH).expect("randomness"),
         workload: workload.clone(),
         relying_party,
         wants: Wants::Svid,

@@ -121,6 +121,30 @@ class World:
         os.kill(self.process_id, signal.SIGHUP)
         self.until(lambda: self.ask_for_svid("aws", **job).status_code == 200)
 
+    def add_mesh(self, name, dns_name):
+        """Adds a relying party for certificates, grants it to the example, and has the configuration read again."""
+        path = pathlib.Path(self.ready["config_file"])
+        before = path.read_text()
+        if f'name = "{name}"' in before:
+            return
+        after = before.replace("relying_parties = [", f'relying_parties = ["{name}", ', 1)
+        assert after != before, "the development configuration has no grant"
+        after += f'\n[[relying_party]]\nname = "{name}"\nkind = "svid"\nx509 = true\ndns_names = ["{dns_name}"]\n'
+        path.write_text(after)
+        os.kill(self.process_id, signal.SIGHUP)
+        self.until(lambda: self.knows(name))
+
+    def knows(self, name):
+        """Returns whether the gateway knows a relying party."""
+        body = {"evidence": {"token": self.evidence()}, "relying_parties": [name]}
+        answer = self.http.post(f"{self.ready['gateway']}/v1/exchange", json=body).json()
+        return answer["refusals"][name]["code"] == "mint.csr_missing"
+
+    def ask_for(self, name, csr=""):
+        """Asks for an X.509-SVID and returns the answer."""
+        body = {"evidence": {"token": self.evidence()}, "csr": csr, "relying_party": name}
+        return self.http.post(f"{self.ready['gateway']}/v1/svid/x509", json=body)
+
     @staticmethod
     def until(condition):
         """Waits for a condition that must come true soon."""

@@ -16,7 +16,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("telemetry", &[]),
     ("spiffe", &["jose", "secret", "clock"]),
     ("jose", &["secret", "clock"]),
-    ("trust", &["jose", "spiffe", "secret", "clock"]),
+    ("trust", &["jose", "spiffe", "fetch", "secret", "clock"]),
     ("store", &["secret", "clock"]),
     ("fetch", &["clock", "secret"]),
     (

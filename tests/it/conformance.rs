@@ -3,10 +3,13 @@
 use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use cambio::{
-    attest::{self, AttestorContext, AttestorName},
+    attest::{self, AttestorContext, AttestorName, OwnDocuments},
     authorize::RelyingPartyName,
     clock,
-    exchange::{self, RelyingPartyContext, aws_sts::sim::AwsSim, azure_entra::sim::EntraSim, gcp_sts::sim::GcpSim},
+    exchange::{
+        self, RelyingPartyContext, aws_roles_anywhere::sim::RolesAnywhereSim, aws_sts::sim::AwsSim,
+        azure_entra::sim::EntraSim, gcp_sts::sim::GcpSim,
+    },
     fetch::Fetch,
     sim::{Mutation, Seeded},
     spiffe::TrustDomain,
@@ -18,7 +21,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Reads a sample, which may stand with or without its header, `name` and `kind`.
+/// Reads a sample, which stands without its header, `name` and `kind`.
 fn table(sample: &str) -> toml::Table {
     let mut table: toml::Table = toml::from_str(sample).unwrap();
     for header in ["attestor", "relying_party"] {
@@ -56,6 +59,8 @@ fn every_sample_configures() {
         let context = AttestorContext {
             name: AttestorName::parse("sample").unwrap(),
             issuer: "https://id.acme.example".to_owned(),
+            trust_domain: TrustDomain::parse("prod.acme.example").unwrap(),
+            own: OwnDocuments::default(),
             fetch: Arc::new(Fetch::system()),
             clock: clock::system(),
         };
@@ -220,6 +225,7 @@ fn mutations<R>(cloud: &Seeded, then: impl FnOnce(&cambio::sim::Mutations) -> R)
     let simulator = Arc::clone(&cloud.simulator);
     match cloud.section {
         "aws" => then(simulator.downcast::<AwsSim>().unwrap().mutations()),
+        "aws_roles_anywhere" => then(simulator.downcast::<RolesAnywhereSim>().unwrap().mutations()),
         "azure" => then(simulator.downcast::<EntraSim>().unwrap().mutations()),
         "gcp" => then(simulator.downcast::<GcpSim>().unwrap().mutations()),
         other => panic!("the battery does not know the simulator `{other}`"),

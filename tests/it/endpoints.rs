@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs, os::unix::fs::PermissionsExt as _, path::Pa
 use cambio::http::router::EXCHANGE_ROUTES;
 use serde_json::{Value, json};
 
-use crate::world::{ACCESS_TOKEN, Answer, EXCHANGE, GRANT_TYPE, JWT, TOKEN, World};
+use crate::world::{ACCESS_TOKEN, Answer, EXCHANGE, GRANT_TYPE, JWT, SVID_X509, TOKEN, World};
 
 /// The metadata listener's paths.
 const METADATA: [&str; 4] = [
@@ -16,19 +16,28 @@ const METADATA: [&str; 4] = [
 ];
 
 /// The admin socket's paths with the methods that they take.
-const ADMIN: [(&str, &[&str]); 8] = [
+const ADMIN: [(&str, &[&str]); 12] = [
     ("/health", &["GET"]),
     ("/metrics", &["GET"]),
     ("/ready", &["GET"]),
     ("/v1/audit", &["GET"]),
+    ("/v1/bundle", &["GET"]),
     ("/v1/clock/confirm", &["POST"]),
     ("/v1/keys", &["GET"]),
+    ("/v1/keys/revoke", &["POST"]),
+    ("/v1/keys/rotate", &["POST"]),
     ("/v1/locks", &["GET", "POST"]),
     ("/v1/locks/{id}", &["DELETE"]),
+    ("/v1/revocations", &["GET", "POST"]),
 ];
 
 /// The exchange listener's paths, each with what it answers a good request.
-const EXCHANGE_ROWS: [(&str, &str); 3] = [("POST", EXCHANGE), ("POST", TOKEN), ("GET", "/openapi.json")];
+const EXCHANGE_ROWS: [(&str, &str); 4] = [
+    ("POST", EXCHANGE),
+    ("POST", SVID_X509),
+    ("POST", TOKEN),
+    ("GET", "/openapi.json"),
+];
 
 #[test]
 fn t_31_every_route_of_the_source_has_a_row_here() {
@@ -48,11 +57,13 @@ fn t_31_every_route_of_the_source_has_a_row_here() {
             .collect()
     };
 
-    let metadata: BTreeSet<String> = METADATA.iter().map(|path| (*path).to_owned()).collect();
+    // The last is a list of revoked certificates, which tests of its own walk.
+    let lists = "/.well-known/crl/{{file}}";
+    let metadata: BTreeSet<String> = METADATA.into_iter().chain([lists]).map(str::to_owned).collect();
     assert_eq!(named("routes/metadata.rs"), metadata);
     let admin: BTreeSet<String> = ADMIN.iter().map(|(path, _)| (*path).to_owned()).collect();
     assert_eq!(named("routes/admin.rs"), admin);
-    let exchange = ["/openapi.json", "exchange::PATH", "token::PATH"]
+    let exchange = ["/openapi.json", "exchange::PATH", "svid_x509::PATH", "token::PATH"]
         .map(str::to_owned)
         .into();
     assert_eq!(named("router.rs"), exchange);

@@ -417,19 +417,19 @@ async fn invariant_5_t_27_jwt_bcp_3_every_single_bit_of_the_signed_bytes_counts(
         bytes[position] = if bytes[position] == b'A' { b'B' } else { b'A' };
         let forged = String::from_utf8(bytes).unwrap();
         if forged != token {
-            let answer = world.exchange(&forged, &["aws-dev"]).await;
-            assert_eq!(answer.code(), "attest.evidence_unverifiable", "position {position}");
+            let code = world.exchange(&forged, &["aws-dev"]).await.code();
+            // A letter may as well break the base64url or the JSON.
+            let refused = ["attest.evidence_malformed", "attest.evidence_unverifiable"];
+            assert!(refused.contains(&code.as_str()), "position {position}: {code}");
         }
     }
     for cut in [1, 2, 100, length - 1] {
-        assert_eq!(
-            world.exchange(token.split_at(cut).0, &["aws-dev"]).await.code(),
-            "attest.evidence_unverifiable"
-        );
-        assert_eq!(
-            world.exchange(token.split_at(cut).1, &["aws-dev"]).await.code(),
-            "attest.evidence_unverifiable"
-        );
+        let (begin, end) = token.split_at(cut);
+        for part in [begin, end] {
+            let refused = world.exchange(part, &["aws-dev"]).await;
+            assert_eq!(refused.status, 400, "{}", refused.text);
+            assert!(refused.code().starts_with("attest.evidence_"), "{}", refused.text);
+        }
     }
     assert_eq!(
         world.exchange(&token, &["aws-dev"]).await.status,
@@ -598,7 +598,8 @@ async fn invariant_7_a_key_that_signs_is_published_in_both_documents() {
             .as_array()
             .unwrap()
             .iter()
-            .map(|key| key["kid"].as_str().unwrap().to_owned())
+            // A root in the bundle has no `kid`.
+            .filter_map(|key| key["kid"].as_str().map(str::to_owned))
             .collect()
     };
     let jwks = kids(&world.metadata("/.well-known/jwks.json").await.json());

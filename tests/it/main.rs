@@ -3,21 +3,49 @@
 
 mod architecture;
 #[cfg(feature = "dev")]
+#[path = "../bench/cloud.rs"]
+mod cloud;
+#[cfg(feature = "dev")]
 mod conformance;
 #[cfg(feature = "dev")]
 mod endpoints;
 #[cfg(feature = "dev")]
 mod exec;
 #[cfg(feature = "dev")]
+mod followers;
+#[cfg(feature = "dev")]
+#[path = "../bench/ground.rs"]
+#[expect(dead_code, reason = "the gates measure with the rest")]
+mod ground;
+mod guides;
+#[cfg(feature = "dev")]
+mod incarnations;
+#[cfg(feature = "dev")]
 mod invariants;
+#[cfg(feature = "dev")]
+#[path = "../bench/load.rs"]
+#[expect(dead_code, reason = "the gates measure with the rest")]
+mod load;
 mod manual;
+#[cfg(feature = "dev")]
+mod mtls;
 mod readme;
 #[cfg(feature = "dev")]
 mod refusals;
+#[cfg(feature = "dev")]
+mod replicas;
 mod requirements;
 #[cfg(feature = "dev")]
 mod secrets;
 #[cfg(feature = "dev")]
+#[path = "../../src/store/postgres/tests/server.rs"]
+#[expect(dead_code, reason = "the store's own tests use the rest")]
+mod server;
+#[cfg(feature = "dev")]
+mod traced;
+#[cfg(feature = "dev")]
 mod wire;
 #[cfg(feature = "dev")]
 mod world;
+#[cfg(feature = "dev")]
+mod x509;

@@ -29,6 +29,7 @@ fn the_sample_configuration_is_what_plugins_and_policy_take() {
     let surroundings = config::Surroundings {
         clock: cambio::clock::system(),
         fetch: std::sync::Arc::new(cambio::fetch::Fetch::system()),
+        own: attest::OwnDocuments::default(),
     };
 
     let report = config::check(&file, std::iter::empty(), config::Profile::Production, &surroundings);
@@ -86,6 +87,11 @@ fn the_compiler_that_is_asked_for_is_the_one_that_is_needed() {
 
 /// Writes the sample with the files that it names in a temporary place, each with the mode that it needs.
 fn written() -> (tempfile::TempDir, PathBuf) {
+    written_as(sample())
+}
+
+/// Writes `text`, which names files as the sample does.
+pub(crate) fn written_as(mut text: String) -> (tempfile::TempDir, PathBuf) {
     let directory = tempfile::tempdir().unwrap();
     let at = |name: &str| directory.path().join(name);
     for folder in ["etc", "var", "run"] {
@@ -94,7 +100,6 @@ fn written() -> (tempfile::TempDir, PathBuf) {
     write(&at("etc/tls.crt"), 0o644, pem("CERTIFICATE"));
     write(&at("etc/tls.key"), 0o600, pem("PRIVATE KEY"));
     write(&at("etc/kek"), 0o600, [7; 32]);
-    let mut text = sample();
     for (from, to) in [
         ("/etc/cambio/", "etc"),
         ("/var/lib/cambio/", "var"),
@@ -109,7 +114,7 @@ fn written() -> (tempfile::TempDir, PathBuf) {
 }
 
 /// Returns the one block of TOML.
-fn sample() -> String {
+pub(crate) fn sample() -> String {
     let readme = readme();
     let mut blocks = readme.split("```toml\n").skip(1);
     let block = blocks

@@ -7,15 +7,12 @@ use cambio::{
     audit::TrailError,
     authorize::Denial,
     clock::{Clock as _, unix_seconds},
-    exchange::{
-        CloudRefusal,
-        aws_sts::{rules::Refusal as AwsRefusal, sim::AwsSim},
-        azure_entra::sim::EntraSim,
-    },
-    gateway::answer::Cause,
+    exchange::{CloudRefusal, aws::Refusal as AwsRefusal, aws_sts::sim::AwsSim, azure_entra::sim::EntraSim},
+    gateway::{answer::Cause, ask::NotOffered},
     http::{error::Refusal, request_refusal::RequestRefusal},
     identify::Unidentified,
-    mint::MintRefusal,
+    jose::{Algorithm, PublicKey},
+    mint::{MintRefusal, csr::CsrRefused},
     secret::{Digest, NoRandomness, Secret},
     sim::Mutation,
     store::{NotCommitted, StoreError},
@@ -37,7 +34,7 @@ const CODES: &[Row] = &[
     ("attest.evidence_expired", Ok("evidence_that_is_at_fault")),
     (
         "attest.evidence_malformed",
-        Err("of attestors of other kinds than `oidc`: none is compiled in"),
+        Ok("evidence_without_the_form_of_any_says_so_and_nothing_else"),
     ),
     ("attest.evidence_not_yet_valid", Ok("evidence_that_is_at_fault")),
     (
@@ -60,7 +57,7 @@ const CODES: &[Row] = &[
     ),
     (
         "attest.kind_unknown",
-        Err("with one kind of attestor, an unknown kind is unverifiable"),
+        Ok("evidence_of_a_kind_that_is_not_compiled_in_learns_those_that_are"),
     ),
     ("attest.owner_not_allowed", Ok("evidence_that_is_at_fault")),
     ("attest.resume_unknown", Ok("evidence_by_another_than_its_first_user")),
@@ -82,6 +79,14 @@ const CODES: &[Row] = &[
     ),
     ("authorize.svid_not_released", Ok("each_way_policy_says_no")),
     ("clock.untrusted", Ok("what_the_gateway_stands_on_is_gone")),
+    ("csr.asks_for_authority", Ok("what_a_certificate_request_may_not_be")),
+    ("csr.asks_for_extensions", Ok("what_a_certificate_request_may_not_be")),
+    ("csr.asks_for_names", Ok("what_a_certificate_request_may_not_be")),
+    ("csr.key_unsupported", Ok("what_a_certificate_request_may_not_be")),
+    ("csr.key_weak", Ok("what_a_certificate_request_may_not_be")),
+    ("csr.malformed", Ok("what_a_certificate_request_may_not_be")),
+    ("csr.signature_broken", Ok("what_a_certificate_request_may_not_be")),
+    ("csr.too_large", Ok("what_a_certificate_request_may_not_be")),
     (
         "exchange.budget_spent",
         Ok("a_cloud_that_says_when_to_come_again_is_not_called_before"),
@@ -103,6 +108,8 @@ const CODES: &[Row] = &[
         "mint.claim_reserved",
         Err("no compiled-in relying party shapes such a claim"),
     ),
+    ("mint.csr_missing", Ok("a_certificate_request_at_the_wrong_place")),
+    ("mint.csr_unexpected", Ok("a_certificate_request_at_the_wrong_place")),
     ("mint.lint_failed", Err("only a defect of the minter itself makes it")),
     (
         "mint.randomness_unavailable",
@@ -123,7 +130,10 @@ const CODES: &[Row] = &[
     ("request.rate_limited", Ok("tm_43_refuses_what_is_above_the_limits")),
     ("request.resource_unsupported", Ok("requests_that_are_not_in_order")),
     ("request.route_unknown", Ok("unknown_paths_are_refused")),
-    ("request.scope_invalid", Ok("requests_that_are_not_in_order")),
+    (
+        "request.scope_invalid",
+        Ok("a_permitted_workload_learns_that_it_asked_for_what_is_not_offered"),
+    ),
     (
         "request.timed_out",
         Err("no upstream call and no commit may take 30 s; each has its own shorter limit"),
@@ -132,10 +142,11 @@ const CODES: &[Row] = &[
     ("store.unavailable", Ok("what_the_gateway_stands_on_is_gone")),
 ];
 
-const STEPS: [&str; 9] = [
+const STEPS: [&str; 10] = [
     "attest",
     "authorize",
     "clock",
+    "csr",
     "exchange",
     "identify",
     "issuer",
@@ -262,11 +273,39 @@ fn every_refusal(attestation: &Attestation) -> Vec<Refusal> {
     all.extend(attest_refusals().iter().map(Refusal::from));
     all.extend(denials().iter().map(Refusal::from));
     all.extend(mint_refusals().iter().map(Refusal::from));
+    all.extend(csr_refusals().iter().map(Refusal::from));
     all.extend(cloud_refusals().iter().map(Refusal::from));
     let causes = causes(attestation);
     all.extend(causes.iter().map(Refusal::from));
     all.sort_by_key(|refusal| refusal.code);
     all
+}
+
+fn csr_refusals() -> Vec<CsrRefused> {
+    use CsrRefused as C;
+    let weak = serde_json::Map::from_iter([
+        ("kty".to_owned(), json!("RSA")),
+        ("n".to_owned(), json!("AQAB")),
+        ("e".to_owned(), json!("AQAB")),
+    ]);
+    vec![
+        C::AsksForAuthority,
+        C::AsksForExtensions {
+            found: "2.5.29.15".into(),
+        },
+        C::AsksForNames,
+        C::KeyUnsupported {
+            found: "the curve 1.3.132.0.33".into(),
+        },
+        C::KeyWeak(PublicKey::from_jwk(&weak, &[Algorithm::Rs256]).unwrap_err()),
+        C::Malformed {
+            problem: "found more than one block".into(),
+        },
+        C::Signature {
+            problem: "does not hold, so that possession of the key is not proven".into(),
+        },
+        C::TooLarge { found: 9_000 },
+    ]
 }
 
 fn requests() -> Vec<RequestRefusal> {
@@ -298,9 +337,6 @@ fn requests() -> Vec<RequestRefusal> {
         },
         R::ResourceUnsupported,
         R::RouteUnknown,
-        R::ScopeInvalid {
-            expected: "https://www.googleapis.com/auth/cloud-platform".into(),
-        },
         R::TimedOut { limit_seconds: 30 },
     ]
 }
@@ -335,7 +371,10 @@ fn attest_refusals() -> Vec<AttestRefusal> {
             issuer: "https://ci.test".into(),
             source: "timed out".into(),
         },
-        A::KindUnknown { found: "tpm".into() },
+        A::KindUnknown {
+            found: "tpm".into(),
+            expected: "oidc".into(),
+        },
         A::LedgerUnavailable {
             source: StoreError::Locked,
         },
@@ -407,6 +446,8 @@ fn denials() -> Vec<Denial> {
 fn mint_refusals() -> Vec<MintRefusal> {
     vec![
         MintRefusal::ClaimReserved { claim: "sub".into() },
+        MintRefusal::CsrMissing,
+        MintRefusal::CsrUnexpected,
         MintRefusal::KeyUnavailable {
             algorithm: "RS256",
             reason: "for the trail only".into(),
@@ -490,6 +531,11 @@ fn causes(attestation: &Attestation) -> Vec<Cause> {
         T::Stopped.into(),
         NotCommitted {
             digest: Digest::of(b"value"),
+        }
+        .into(),
+        NotOffered::AccessToken.into(),
+        NotOffered::Scope {
+            expected: "`https://www.googleapis.com/auth/cloud-platform` or absent".into(),
         }
         .into(),
         Cause::RateLimited {
@@ -654,20 +700,14 @@ fn unverifiable(world: &World) -> Vec<(String, String)> {
             compact(&with("alg", json!("ES256")), &claims, |_| vec![0; 64]),
         ),
         ("empty signature".to_owned(), compact(&header, &claims, |_| Vec::new())),
-        ("t_27 truncated".to_owned(), good.split_at(good.len() - 4).0.to_owned()),
+        // By whole bytes, so that the rest is base64url still.
+        ("t_27 truncated".to_owned(), good.split_at(good.len() - 6).0.to_owned()),
         ("claims changed under the signature".to_owned(), {
             let mut forged = claims.clone();
             forged["repository_id"] = json!("75");
             let unsigned = compact(&header, &forged, |_| Vec::new());
             format!("{unsigned}{signature}")
         }),
-        ("garbage".to_owned(), "garbage".to_owned()),
-        ("t_15 dots".to_owned(), ".".repeat(1000)),
-        ("t_51 JWE of five parts".to_owned(), "e30.e30.e30.e30.e30".to_owned()),
-        (
-            "t_51 JSON serialisation".to_owned(),
-            json!({ "payload": "e30", "signatures": [] }).to_string(),
-        ),
     ];
     for (name, value) in [
         ("jku", json!("https://evil.test/jwks")),
@@ -697,6 +737,92 @@ fn unverifiable(world: &World) -> Vec<(String, String)> {
         ));
     }
     rows
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn evidence_without_the_form_of_any_says_so_and_nothing_else() {
+    let world = World::start().await;
+    let good = world.good();
+    let rows = [
+        ("garbage", "garbage".to_owned(), "found 1 parts"),
+        ("t_15 dots", ".".repeat(1000), "found 1001 parts"),
+        (
+            "t_51 JWE of five parts",
+            "e30.e30.e30.e30.e30".to_owned(),
+            "found 5 parts",
+        ),
+        (
+            "t_51 JSON serialisation",
+            json!({ "payload": "e30", "signatures": [] }).to_string(),
+            "found 1 parts",
+        ),
+        (
+            "padded",
+            good.replacen('.', "=.", 1),
+            "header is not canonical base64url",
+        ),
+        (
+            "no JSON",
+            format!("Z2FyYmFnZQ.{}", good.split_once('.').unwrap().1),
+            "not strict JSON",
+        ),
+    ];
+
+    for (what, token, reason) in rows {
+        // Neither the relying party nor a kind that is known changes what is said.
+        let mut said = BTreeSet::new();
+        for kind in [Value::Null, json!("oidc")] {
+            for party in ["aws-dev", "no-such-party"] {
+                let mut evidence = json!({ "token": token });
+                if !kind.is_null() {
+                    evidence["kind"] = kind.clone();
+                }
+                let body = json!({ "evidence": evidence, "relying_parties": [party] });
+                let answer = world.post(EXCHANGE, "application/json", body.to_string(), &[]).await;
+                assert_eq!(
+                    (answer.status, answer.code().as_str()),
+                    (400, "attest.evidence_malformed"),
+                    "{what}"
+                );
+                assert!(answer.text_at("/detail").contains(reason), "{what}: {}", answer.text);
+                said.insert(answer.text_at("/detail"));
+                let by_token = world.token(&token, party, None).await;
+                assert_eq!(by_token.code(), "attest.evidence_malformed", "{what}");
+            }
+        }
+        assert_eq!(said.len(), 1, "{what}: {said:?}");
+    }
+    assert_eq!(world.issuer.asked.load(std::sync::atomic::Ordering::Relaxed), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn evidence_of_a_kind_that_is_not_compiled_in_learns_those_that_are() {
+    let world = World::start().await;
+    let ask = |token: String, kind: &'static str| {
+        let world = &world;
+        async move {
+            let body = json!({ "evidence": { "token": token, "kind": kind }, "relying_parties": ["aws-dev"] });
+            world.post(EXCHANGE, "application/json", body.to_string(), &[]).await
+        }
+    };
+    let good = world.good();
+    let before = world.trail().await.len();
+
+    for token in [good.clone(), "garbage".to_owned()] {
+        let unknown = ask(token, "tpm").await;
+        assert_eq!((unknown.status, unknown.code().as_str()), (400, "attest.kind_unknown"));
+        assert_eq!(
+            unknown.text_at("/detail"),
+            "evidence of kind `tpm` is not known, expected one of `oidc`, `spiffe`"
+        );
+    }
+
+    assert_eq!(
+        world.trail().await.len(),
+        before,
+        "anybody could fill the trail with it"
+    );
+    assert_eq!(ask(good, "oidc").await.status, 200, "the token was not used up");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -1144,7 +1270,6 @@ async fn requests_that_are_not_in_order() {
             "invalid_target",
             added("resource", "https://api.test"),
         ),
-        ("request.scope_invalid", "invalid_scope", added("scope", "everything")),
     ];
     for (code, error, form) in rows {
         let answer = world.form(&form, &[]).await;
@@ -1184,6 +1309,92 @@ async fn requests_that_are_not_in_order() {
 
     // None of this used the token up.
     assert_eq!(world.exchange(&good, &["aws-dev"]).await.status, 200);
+}
+
+/// What a caller may ask for that a relying party might not have: the parameter, its value, and a party without it.
+const NOT_OFFERED: [(&str, &str, &str); 3] = [
+    ("scope", "everything", "gcp-dev"),
+    ("scope", "https://www.googleapis.com/auth/cloud-platform", "aws-dev"),
+    ("requested_token_type", ACCESS_TOKEN, "aws-dev"),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn t_13_who_is_not_permitted_learns_nothing_of_relying_parties_by_odd_parameters() {
+    let directory = tempfile::tempdir().unwrap();
+    let night = directory.path().join("night.cedar");
+    fs::write(&night, "forbid (principal, action, resource);").unwrap();
+    let world = World::start_with(|configuration| with_policy(&configuration, &night)).await;
+    let elsewhere = cambio::attest::oidc::fixture::Ci::new("https://unknown-issuer.test").unwrap();
+    let anonymous = world.job().signed_by(&elsewhere).unwrap().expose().to_owned();
+
+    for (name, value, party) in NOT_OFFERED {
+        let mut bodies = BTreeSet::new();
+        for audience in [party, "no-such-party"] {
+            let answer = world.form(&ask_for(&anonymous, audience, (name, value)), &[]).await;
+            assert_eq!(
+                (answer.status, answer.code().as_str()),
+                (400, "attest.evidence_unverifiable")
+            );
+            let id = answer.text_at("/exchange_id");
+            bodies.insert(answer.text.replace(&id, "<id>"));
+        }
+        assert_eq!(bodies.len(), 1, "{name}: {bodies:?}");
+
+        let forbidden = world.form(&ask_for(&world.good(), party, (name, value)), &[]).await;
+        assert_eq!(
+            (forbidden.status, forbidden.code().as_str()),
+            (403, "authorize.forbidden"),
+            "{name}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_permitted_workload_learns_that_it_asked_for_what_is_not_offered() {
+    let world = World::start().await;
+    let aws = world.development.world.simulator::<AwsSim>("aws").unwrap();
+
+    for (name, value, party) in NOT_OFFERED {
+        let token = world.good();
+        let answer = world.form(&ask_for(&token, party, (name, value)), &[]).await;
+
+        let (code, error) = match name {
+            "scope" => ("request.scope_invalid", "invalid_scope"),
+            _ => ("request.parameter_invalid", "invalid_request"),
+        };
+        assert_eq!((answer.status, answer.code().as_str()), (400, code), "{}", answer.text);
+        assert_eq!(answer.text_at("/error"), error);
+        assert!(answer.json().get("access_token").is_none());
+
+        let entries = world.trail_of(&answer.text_at("/exchange_id")).await;
+        assert_eq!(entries.len(), 1, "{entries:?}");
+        assert_eq!(entries[0]["kind"], "denial");
+        assert_eq!(entries[0]["code"], code);
+        assert_eq!(entries[0]["relying_party"], party);
+        assert_eq!(entries[0]["spiffe_id"], crate::world::WORKLOAD);
+        assert!(entries[0].get("svid").is_none(), "nothing was signed");
+        let again = world.token(&token, "gcp-dev", None).await;
+        assert_eq!(
+            again.code(),
+            "attest.evidence_replayed",
+            "a denial uses bearer evidence up"
+        );
+    }
+    assert_eq!(aws.calls(), 0);
+
+    let right = ("scope", "https://www.googleapis.com/auth/cloud-platform");
+    let granted = world.form(&ask_for(&world.good(), "gcp-dev", right), &[]).await;
+    assert_eq!(granted.status, 200, "{}", granted.text);
+}
+
+fn ask_for<'a>(token: &'a str, audience: &'a str, more: (&'a str, &'a str)) -> Parameters<'a> {
+    vec![
+        ("grant_type", GRANT_TYPE),
+        ("subject_token", token),
+        ("subject_token_type", JWT),
+        ("audience", audience),
+        more,
+    ]
 }
 
 #[tokio::test(flavor = "multi_thread")]

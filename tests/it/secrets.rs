@@ -79,8 +79,11 @@ fn the_search_finds_every_spelling() {
     }
 }
 
-fn spelled(secret: &[u8]) -> Vec<Vec<u8>> {
+/// How a secret could stand in a file or a log: as it is, in hex or base64, or as numbers of a debug print.
+pub(crate) fn spelled(secret: &[u8]) -> Vec<Vec<u8>> {
+    let numbers: Vec<String> = secret.iter().map(u8::to_string).collect();
     vec![
+        numbers.join(", ").into_bytes(),
         secret.to_vec(),
         hex(secret).into_bytes(),
         BASE64_STANDARD_NO_PAD.encode(secret).into_bytes(),
@@ -88,8 +91,8 @@ fn spelled(secret: &[u8]) -> Vec<Vec<u8>> {
     ]
 }
 
-/// Looks at each position once, by the first eight bytes of the spellings.
-fn hits(bytes: &[u8], spellings: &[Vec<u8>]) -> Vec<String> {
+/// Looks at each position once, by the first eight bytes of the spellings; names what it finds by those only.
+pub(crate) fn hits(bytes: &[u8], spellings: &[Vec<u8>]) -> Vec<String> {
     use std::collections::HashMap;
     let mut by_start: HashMap<&[u8], Vec<&Vec<u8>>> = HashMap::new();
     for spelling in spellings {
@@ -192,7 +195,8 @@ async fn bad_requests(world: &World) -> Vec<String> {
     secrets
 }
 
-fn collect(value: &Value, secrets: &mut Vec<String>) {
+/// Collects what is secret in an answer.
+pub(crate) fn collect(value: &Value, secrets: &mut Vec<String>) {
     match value {
         Value::Object(members) => {
             for (name, value) in members {

@@ -5,10 +5,8 @@ use std::{collections::BTreeSet, os::unix::fs::PermissionsExt as _, time::Durati
 use cambio::{
     clock::unix_seconds,
     exchange::{
-        aws_sts::{
-            rules::{Refusal as AwsRefusal, provider},
-            sim::AwsSim,
-        },
+        aws::Refusal as AwsRefusal,
+        aws_sts::{rules::provider, sim::AwsSim},
         azure_entra::{rules::limits::NewCredential, sim::EntraSim},
     },
 };
@@ -129,7 +127,7 @@ async fn jwt_svid_9_dec_1_an_svid_verifies_with_both_published_documents_and_for
     };
     assert_eq!(uses(world.metadata(JWKS).await.json()), ["sig".to_owned()].into());
     let bundle = world.metadata("/.well-known/spiffe/bundle.json").await.json();
-    assert_eq!(uses(bundle), ["jwt-svid".to_owned()].into());
+    assert_eq!(uses(bundle), ["jwt-svid".to_owned(), "x509-svid".to_owned()].into());
 }
 
 #[tokio::test(flavor = "multi_thread")]

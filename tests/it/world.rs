@@ -35,6 +35,7 @@ use serde_json::{Map, Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 pub(crate) const EXCHANGE: &str = "/v1/exchange";
+pub(crate) const SVID_X509: &str = "/v1/svid/x509";
 pub(crate) const TOKEN: &str = "/v1/token";
 pub(crate) const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 pub(crate) const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";

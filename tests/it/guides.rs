@@ -1,0 +1,236 @@
+//! The how-to pages: their configurations load, their command lines parse, and their trust is what Terraform makes.
+
+use std::{fs, path::PathBuf, sync::Arc};
+
+use cambio::{
+    cli::{Arguments, Command},
+    config::{self, Profile, Surroundings},
+    manual,
+};
+use clap::Parser as _;
+use serde_json::{Value, json};
+
+use crate::readme::{sample, written_as};
+
+const JOBS: [&str; 3] = ["github-actions.md", "gitlab.md", "hcp-terraform.md"];
+
+fn read(file: &str) -> String {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(file);
+    fs::read_to_string(&path).unwrap_or_else(|why| panic!("{file}: {why}"))
+}
+
+fn page(name: &str) -> String {
+    read(&format!("src/manual/{name}"))
+}
+
+/// Returns the blocks of a page in one language.
+fn blocks(page: &str, language: &str) -> Vec<String> {
+    let begin = format!("```{language}\n");
+    let rest = page.split(begin.as_str()).skip(1);
+    rest.map(|block| block.split("```").next().unwrap().to_owned())
+        .collect()
+}
+
+/// Returns the sample's parts: what is the gateway's own, and its relying parties.
+fn parts() -> (String, String) {
+    let sample = sample();
+    let (ours, rest) = sample.split_once("[[attestor]]").unwrap();
+    let (_, parties) = rest.split_once("[[relying_party]]").unwrap();
+    let (parties, _) = parties.split_once("[[grant]]").unwrap();
+    (ours.to_owned(), format!("[[relying_party]]{parties}"))
+}
+
+/// Says what `cambio check` says of a configuration.
+fn checked(text: String, more: &[(&str, &str)]) -> String {
+    let (directory, file) = written_as(text);
+    for (name, content) in more {
+        let path = directory.path().join("etc").join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+    let surroundings = Surroundings {
+        clock: cambio::clock::system(),
+        fetch: Arc::new(cambio::fetch::Fetch::system()),
+        own: cambio::attest::OwnDocuments::default(),
+    };
+    config::check(&file, std::iter::empty(), Profile::Production, &surroundings).text()
+}
+
+#[test]
+fn the_configuration_of_each_job_loads_without_a_problem() {
+    let (ours, parties) = parts();
+    for name in JOBS {
+        let own = blocks(&page(name), "toml");
+        assert_eq!(own.len(), 1, "{name}");
+
+        let said = checked(format!("{ours}{parties}{}", own[0]), &[]);
+
+        assert_eq!(said, "", "{name}");
+    }
+}
+
+/// Returns the words of each command line that calls `cambio`, from the blocks that a shell or an SDK reads.
+fn calls(page: &str) -> Vec<Vec<String>> {
+    let languages = ["yaml", "ini", "sh"];
+    let lines: Vec<String> = languages
+        .iter()
+        .flat_map(|language| blocks(page, language))
+        .flat_map(|block| block.lines().map(str::to_owned).collect::<Vec<_>>())
+        .collect();
+    let call = |line: &String| {
+        let line = line.trim();
+        let line = line.strip_prefix("- ").unwrap_or(line);
+        let keys = [
+            "credential_process = ",
+            "ExecStartPre=/usr/local/bin/",
+            "ExecStart=/usr/local/bin/",
+        ];
+        let line = keys.iter().find_map(|key| line.strip_prefix(key)).unwrap_or(line);
+        let line = line.split(" > ").next().unwrap_or_default();
+        line.starts_with("cambio ")
+            .then(|| line.split(' ').map(|word| word.trim_matches('"').to_owned()).collect())
+    };
+    lines.iter().filter_map(call).collect()
+}
+
+#[test]
+fn every_command_line_of_the_guides_parses() {
+    for (name, expected) in [
+        ("github-actions.md", 3),
+        ("gitlab.md", 2),
+        ("hcp-terraform.md", 2),
+        ("deployment.md", 3),
+        ("audit.md", 2),
+    ] {
+        let calls = calls(&page(name));
+        assert!(calls.len() >= expected, "{name}: found only {calls:?}");
+        for words in calls {
+            if let Err(refused) = Arguments::try_parse_from(&words) {
+                panic!("{name}: {words:?}: {refused}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_jobs_ask_for_relying_parties_that_their_grant_names() {
+    for name in JOBS {
+        let page = page(name);
+        let granted = blocks(&page, "toml")[0].clone();
+        for words in calls(&page) {
+            let asked = match Arguments::try_parse_from(&words).unwrap().command {
+                Command::Exec(exec) => exec.relying_parties,
+                Command::Creds(creds) => vec![creds.relying_party],
+                other => panic!("{name}: {other:?}"),
+            };
+            for party in asked {
+                assert!(
+                    granted.contains(&format!("\"{party}\"")),
+                    "{name}: no grant names {party}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn the_forbid_rules_load_and_each_of_them_is_needed() {
+    let page = page("forbid.md");
+    let (rules, section) = (&blocks(&page, "cedar")[0], &blocks(&page, "toml")[0]);
+    let configured = || {
+        let sample = sample();
+        let (before, after) = sample.split_once("[[sink]]").unwrap();
+        format!("{before}{section}\n[[sink]]{after}")
+    };
+
+    assert_eq!(checked(configured(), &[("policies/night.cedar", rules)]), "");
+
+    for (from, to) in [
+        ("shop-deploy", "shop-deplyo"),
+        ("aws-prod", "aws-prdo"),
+        ("ci.environment", "ci.enviroment"),
+    ] {
+        let wrong = rules.replace(from, to);
+        let said = checked(configured(), &[("policies/night.cedar", &wrong)]);
+        assert!(said.contains("error[config."), "{to}: {said}");
+    }
+    let permit = "permit (principal, action, resource);";
+    let said = checked(configured(), &[("policies/night.cedar", permit)]);
+    assert!(said.contains("config.raw_permit"), "{said}");
+}
+
+#[test]
+fn the_relying_parties_of_the_terraform_example_load() {
+    let test = read("terraform/examples/shop/tests/inputs.tftest.hcl");
+    let (_, after) = test.split_once("output.relying_parties == <<-EOT\n").unwrap();
+    let (written, _) = after.split_once("EOT").unwrap();
+    let parties = written.lines().map(str::trim).collect::<Vec<_>>().join("\n");
+    assert_eq!(parties.matches("[[relying_party]]").count(), 3);
+    let sample = sample();
+    let (before, rest) = sample.split_once("[[relying_party]]").unwrap();
+    let (_, grant) = rest.split_once("[[grant]]").unwrap();
+
+    let said = checked(format!("{before}{parties}\n[[grant]]{grant}"), &[]);
+
+    assert_eq!(said, "");
+}
+
+#[test]
+fn the_trust_policy_of_the_aws_page_is_the_one_that_terraform_makes() {
+    let manual = read("src/exchange/aws_sts/manual.md");
+    let shown: Value = serde_json::from_str(&blocks(&manual, "json")[0]).unwrap();
+    let test = read("terraform/modules/aws_sts/tests/trust.tftest.hcl");
+    let (_, after) = test.split_once("assume_role_policy) == jsondecode(<<-EOT").unwrap();
+    let mut made: Value = serde_json::from_str(after.split_once("EOT").unwrap().0).unwrap();
+
+    // The page's sample has more session tags than the module's test.
+    let sample: toml::Table = toml::from_str(&blocks(&manual, "toml")[0]).unwrap();
+    let mut tags: Vec<Value> = vec![json!("exchange_id")];
+    let configured = sample["relying_party"][0]["session_tags"].as_array().unwrap();
+    tags.extend(configured.iter().map(|tag| json!(tag.as_str().unwrap())));
+    tags.sort_by_key(ToString::to_string);
+    made["Statement"][1]["Condition"]["ForAllValues:StringEquals"]["aws:TagKeys"] = json!(tags);
+
+    assert_eq!(shown, made);
+}
+
+#[test]
+fn the_provider_of_the_google_page_is_the_one_that_terraform_makes() {
+    let manual = read("src/exchange/gcp_sts/manual.md");
+    let commands = blocks(&manual, "sh");
+    let command = commands
+        .iter()
+        .find(|block| block.contains("providers create-oidc"))
+        .unwrap();
+    let sample: toml::Table = toml::from_str(&blocks(&manual, "toml")[0]).unwrap();
+    let party = &sample["relying_party"][0];
+    let subject = format!("spiffe://prod.acme.example{}", party["subject"].as_str().unwrap());
+    let locals = read("terraform/modules/gcp_sts/locals.tf");
+    assert!(locals.contains(r#""assertion.sub in [${join(", ", [for subject in var.subjects : "'${subject}'"])}]""#));
+    assert!(locals.contains(r#"{ "google.subject" = "assertion.sub" }"#));
+
+    for option in [
+        format!("--attribute-condition=\"assertion.sub in ['{subject}']\""),
+        "--attribute-mapping=\"google.subject=assertion.sub\"".to_owned(),
+        format!("--allowed-audiences=\"{}\"", party["provider"].as_str().unwrap()),
+        format!("/subject/{subject}\""),
+    ] {
+        assert!(command.contains(&option), "{option} is not in {command}");
+    }
+}
+
+#[test]
+fn every_page_of_a_code_can_be_printed() {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/manual/errors");
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let code = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        if code != "config" {
+            assert_eq!(
+                manual::explanation(&code),
+                Some(fs::read_to_string(&path).unwrap()),
+                "{code}"
+            );
+        }
+    }
+}
