@@ -4,7 +4,7 @@
 
 use std::{
     fs::File,
-    io::{BufRead as _, BufReader, ErrorKind, Read as _},
+    io::{self, BufRead as _, BufReader, ErrorKind, Read as _, Seek as _, SeekFrom},
     path::Path,
 };
 
@@ -51,7 +51,59 @@ pub fn last_checkpoint_if_there(file: &Path) -> anyhow::Result<Option<String>> {
     }
 }
 
+/// Returns the last checkpoint of a sink's file, however long that is; `None` where there is no file or none in its end.
+///
+/// # Errors
+/// Fails on a file that cannot be read.
+pub fn last_checkpoint_at_end(file: &Path) -> io::Result<Option<String>> {
+    let mut file = match File::open(file) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(END_BYTES)))?;
+    let mut end = Vec::new();
+    file.take(END_BYTES).read_to_end(&mut end)?;
+    // A line that was not written to its end is none.
+    let whole = end.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
+    end.truncate(whole);
+    let last = end
+        .split(|byte| *byte == b'\n')
+        .rfind(|line| line.starts_with(CHECKPOINT.as_bytes()));
+    Ok(last.map(|line| String::from_utf8_lossy(line).into_owned()))
+}
+
 /// How a checkpoint begins in a sink.
 pub const CHECKPOINT: &str = "{\"checkpoint\":";
 /// A checkpoint names every chain in about 150 bytes; ten thousand restarts fit.
 const MAX_LINE_BYTES: u64 = 2 * 1024 * 1024;
+
+/// A checkpoint comes each 1,000 entries (LIMITS.md), which take less than 2 KiB each; the rest is for its heads.
+const END_BYTES: u64 = 16 * 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(text: &str) -> Option<String> {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("trail");
+        std::fs::write(&file, text).unwrap();
+        last_checkpoint_at_end(&file).unwrap()
+    }
+
+    #[test]
+    fn the_last_whole_checkpoint_of_a_file_counts() {
+        let text = "{\"checkpoint\":1}\n{\"v\":1}\n{\"checkpoint\":2}\n{\"v\":1}\n{\"checkpoint\":";
+
+        assert_eq!(written(text).as_deref(), Some("{\"checkpoint\":2}"));
+    }
+
+    #[test]
+    fn a_file_without_a_checkpoint_and_no_file_know_nothing() {
+        assert_eq!(written("{\"v\":1}\n"), None);
+        assert_eq!(written(""), None);
+        assert_eq!(last_checkpoint_at_end(Path::new("/no/such/file")).unwrap(), None);
+    }
+}
