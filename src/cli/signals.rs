@@ -42,4 +42,12 @@ impl Signals {
             _ = self.terminate.recv() => Signal::Stop,
         }
     }
+
+    /// Returns when we are told to stop; a reload that is asked for meanwhile stays for [`Self::next`].
+    pub async fn stop(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
 }

@@ -232,7 +232,7 @@ impl Server {
         let _status = self.child.wait();
     }
 
-    /// Asks it to stop and waits until it has.
+    /// Asks it to stop and waits until it has ended in order, which may take the drain of 20 s.
     pub(crate) fn stop(mut self) {
         let pid = self.child.id().to_string();
         let asked = Command::new("kill").args(["-TERM", &pid]).status();
@@ -240,7 +240,15 @@ impl Server {
             asked.is_ok_and(|status| status.success()),
             "the gateway cannot be told to stop"
         );
-        let _status = self.child.wait();
+        let asked = Instant::now();
+        let status = loop {
+            if let Some(status) = self.child.try_wait().expect("the program's state") {
+                break status;
+            }
+            assert!(asked.elapsed() < Duration::from_secs(30), "told to stop, it still runs");
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        assert!(status.success(), "told to stop, it ended with {status}");
     }
 }
 

@@ -9,10 +9,24 @@ use cambio::{
 };
 use serde_json::{Value, json};
 
-use crate::world::{World, place};
+use crate::{
+    ground::Ground,
+    world::{World, place},
+};
 
 fn of_kind(entries: &[Value], kind: &str) -> Vec<Value> {
     entries.iter().filter(|entry| entry["kind"] == kind).cloned().collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn told_to_stop_as_soon_as_it_is_ready_it_ends_in_order() {
+    let directory = tempfile::tempdir().unwrap();
+    let ground = Ground::new(&directory.path().join("ground"));
+    ground.configure(1, "");
+    for _again in 0..8 {
+        let (server, _took) = ground.start(Path::new(env!("CARGO_BIN_EXE_cambio")), true);
+        server.stop();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -65,6 +65,8 @@ async fn serve(
     environment: &Environment,
     output: &mut Output<'_>,
 ) -> anyhow::Result<()> {
+    // Before anything can be seen of us: a signal sent as soon as we look ready must find its listener.
+    let mut signals = Signals::new()?;
     let sockets = sockets::Sockets::bind(&settings).context("a listener cannot be opened")?;
     let options = running::Options {
         profile: Profile::Production,
@@ -75,9 +77,14 @@ async fn serve(
         output.note(config::render::text(std::slice::from_ref(warning)));
     }
     let issuer = settings.issuer.clone();
-    let running = running::Running::start(settings, sockets, environment, options).await?;
+    let running = tokio::select! {
+        started = running::Running::start(settings, sockets, environment, options) => started?,
+        () = signals.stop() => {
+            output.note("told to stop before it served");
+            return Ok(());
+        }
+    };
     output.note(format_args!("cambio serves {issuer}"));
-    let mut signals = Signals::new()?;
     while signals.next().await == Signal::Reload {
         let loaded = config::load(&arguments.config, environment.variables(), Profile::Production);
         running.reload(loaded).await;
