@@ -243,13 +243,13 @@ fn options<'a>(lists: &'a [&'a CertRevocationList<'a>]) -> Option<RevocationOpti
     Some(builder.with_expiration_policy(ExpirationPolicy::Enforce).build())
 }
 
-/// webpki takes a root whatever its dates are.
+/// webpki takes a root whatever its dates are, and whether or not it is an authority (T-38).
 fn valid_roots(bundle: &Bundle, now: SystemTime) -> impl Iterator<Item = CertificateDer<'_>> {
     let now = i64::try_from(unix_seconds(now)).unwrap_or(i64::MAX);
     let roots = bundle.x509_authorities().iter().filter(move |root| {
         X509Certificate::from_der(root).is_ok_and(|(_, read)| {
             let validity = read.validity();
-            (validity.not_before.timestamp()..=validity.not_after.timestamp()).contains(&now)
+            read.is_ca() && (validity.not_before.timestamp()..=validity.not_after.timestamp()).contains(&now)
         })
     });
     roots.map(|root| CertificateDer::from(root.as_slice()))

@@ -170,6 +170,61 @@ fn x509_svid_13_constraints_on_names_are_held_and_those_that_cannot_be_are_refus
 }
 
 #[test]
+fn t_38_refuses_a_chain_under_another_root_of_the_same_name_and_serial_number() {
+    let root = || {
+        Domain::with_root("acme.example", now(), |root| {
+            root.serial_number = Some(7_u64.into());
+        })
+    };
+    let (genuine, forged) = (root(), root());
+    let named = |domain: &Domain| {
+        let (_, read) = X509Certificate::from_der(&domain.root).unwrap();
+        (read.subject().to_string(), read.raw_serial().to_vec())
+    };
+    assert_eq!(named(&genuine), named(&forged));
+    assert!(verify(&genuine, |_| {}).is_ok());
+
+    let found = X509Svid::verify(&forged.svid().chain, &bundle(&genuine), None, now());
+
+    assert!(matches!(found, Err(SvidRefused::Path { .. })), "{found:?}");
+}
+
+#[test]
+fn t_38_a_certificate_that_is_no_authority_verifies_nothing() {
+    for not_one in [IsCa::ExplicitNoCa, IsCa::NoCa] {
+        let domain = Domain::with_root("acme.example", now(), |root| root.is_ca = not_one);
+
+        let found = verify(&domain, |_| {});
+
+        assert!(matches!(found, Err(SvidRefused::Path { .. })), "{found:?}");
+    }
+}
+
+#[test]
+fn t_58_refuses_every_uri_that_other_readers_take_apart_differently() {
+    for odd in [
+        "spiffe://root@acme.example/shop",
+        "spiffe://acme.example:8443/shop",
+        "spiffe://[fe80::1%25eth0]/shop",
+        "SPIFFE://acme.example/shop",
+        "spiffe://ACME.example/shop",
+        "spiffe://acme.example/shop?x",
+        "spiffe://acme.example/shop#x",
+        "spiffe://acme.example/a/../shop",
+        "spiffe://acme.example/%73hop",
+        "spiffe:acme.example/shop",
+    ] {
+        let found = refused(|leaf| leaf.subject_alt_names = vec![uri(odd)]);
+        assert!(matches!(found, SvidRefused::Id(_)), "{odd}: {found:?}");
+    }
+    let good = "spiffe://acme.example/shop";
+    for (uris, expected) in [(vec![], 0), (vec![uri(good), uri(good)], 2)] {
+        let found = refused(|leaf| leaf.subject_alt_names = uris);
+        assert_eq!(found, SvidRefused::Uris { found: expected });
+    }
+}
+
+#[test]
 fn t_06_takes_6_certificates_and_refuses_7_and_none() {
     let domain = domain();
     let mut chain = domain.svid().chain;
