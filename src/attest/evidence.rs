@@ -74,7 +74,7 @@ impl Evidence {
 /// The certificates that the peer of a connection presented, leaf first; it proved that it holds the leaf's key.
 ///
 /// They were verified while the connection was made. A connection may outlive a bundle, so they are verified again
-/// wherever they serve as evidence (T-04).
+/// wherever they serve as evidence, or bind it (T-04).
 #[derive(Clone, PartialEq, Eq)]
 pub struct ClientCertificate(Arc<[CertificateDer<'static>]>);
 
@@ -89,7 +89,7 @@ impl ClientCertificate {
         &self.0
     }
 
-    /// Returns the SHA-256 of the leaf.
+    /// Returns the SHA-256 of the leaf, which is its thumbprint `x5t#S256` (RFC 8705 section 3.1).
     pub fn sha256(&self) -> Digest {
         Digest::of(self.0.first().map_or(&[][..], |leaf| leaf.as_ref()))
     }
@@ -106,6 +106,8 @@ impl fmt::Debug for ClientCertificate {
 pub enum Possession {
     /// Nothing: whoever holds the token may have sent it.
     Bearer,
+    /// The client certificate of the connection, whose key made the handshake; never one that a header holds.
+    Certificate(ClientCertificate),
     /// A DPoP proof over this very token was verified.
     Dpop {
         /// RFC 7638 thumbprint of the proof's key.
@@ -124,6 +126,7 @@ impl Possession {
     pub fn binding(&self) -> Binding {
         match self {
             Self::Bearer => Binding::Bearer,
+            Self::Certificate(certificate) => Binding::Certificate(certificate.sha256()),
             Self::Dpop { thumbprint, .. } => Binding::Dpop(*thumbprint),
             Self::IdempotencyKey(key) => Binding::IdempotencyKey(*key),
         }
@@ -132,7 +135,7 @@ impl Possession {
     /// Returns the proof that serves once, and how long it is remembered.
     pub fn proof(&self) -> Option<(Digest, SystemTime)> {
         match self {
-            Self::Bearer | Self::IdempotencyKey(_) => None,
+            Self::Bearer | Self::Certificate(_) | Self::IdempotencyKey(_) => None,
             Self::Dpop {
                 proof, remember_until, ..
             } => Some((*proof, *remember_until)),
@@ -187,5 +190,40 @@ impl fmt::Display for ExchangeId {
 impl fmt::Debug for ExchangeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+    use rustls::pki_types::pem::PemObject as _;
+
+    use super::*;
+
+    /// RFC 8705 Appendix A.
+    const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----
+MIIBBjCBrAIBAjAKBggqhkjOPQQDAjAPMQ0wCwYDVQQDDARtdGxzMB4XDTE4MTAx
+ODEyMzcwOVoXDTIyMDUwMjEyMzcwOVowDzENMAsGA1UEAwwEbXRsczBZMBMGByqG
+SM49AgEGCCqGSM49AwEHA0IABNcnyxwqV6hY8QnhxxzFQ03C7HKW9OylMbnQZjjJ
+/Au08/coZwxS7LfA4vOLS9WuneIXhbGGWvsDSb0tH6IxLm8wCgYIKoZIzj0EAwID
+SQAwRgIhAP0RC1E+vwJD/D1AGHGzuri+hlV/PpQEKTWUVeORWz83AiEA5x2eXZOV
+bUlJSGQgjwD5vaUaKlLR50Q2DmFfQj1L+SY=
+-----END CERTIFICATE-----
+";
+
+    #[test]
+    fn mtls_4_what_binds_evidence_is_the_thumbprint_of_rfc_8705_appendix_a() {
+        let leaf = CertificateDer::from_pem_slice(CERTIFICATE.as_bytes()).unwrap();
+        let above = CertificateDer::from(b"an intermediate is not part of it".to_vec());
+
+        let binding = Possession::Certificate(ClientCertificate::new(&[leaf, above])).binding();
+
+        let Binding::Certificate(found) = binding else {
+            panic!("{binding:?}");
+        };
+        assert_eq!(
+            BASE64_URL_SAFE_NO_PAD.encode(found.as_bytes()),
+            "A4DtL2JmUMhAsvJj5tKyn64SqzmuXbMrJa0n761y5v0"
+        );
     }
 }

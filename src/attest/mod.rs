@@ -75,6 +75,19 @@ pub trait ClientCertificates: Send + Sync {
     fn verify(&self, certificate: &ClientCertificate, now: SystemTime) -> Option<Result<X509Svid, SvidRefused>>;
 }
 
+/// Verifies the certificate of a connection with the keys of the moment; the attestor of its trust domain decides, and
+/// without one it is `None`.
+pub fn verify_client_certificate(
+    attestors: &[Arc<dyn Attestor>],
+    certificate: &ClientCertificate,
+    now: SystemTime,
+) -> Option<Result<X509Svid, SvidRefused>> {
+    attestors
+        .iter()
+        .filter_map(|attestor| attestor.client_certificates())
+        .find_map(|judge| judge.verify(certificate, now))
+}
+
 /// What an attestor says of evidence.
 #[derive(Debug)]
 pub enum Verdict {
@@ -105,7 +118,7 @@ pub struct Attestation {
 /// Whether the evidence itself is still valid, or only the standing that it once gave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Freshness {
-    /// Past its `exp` or its age; acceptable only as a resume by the bound DPoP key.
+    /// Past its `exp` or its age; acceptable only as a resume by the bound DPoP key or client certificate.
     Expired,
     /// Valid as presented.
     Fresh,
@@ -181,7 +194,7 @@ fn ledger_use(findings: &Findings<'_>, evidence: &Evidence, key: Digest, rule: U
     let forgotten = findings.expires + CLOCK_LEEWAY + Duration::from_secs(5); // LIMITS: `exp` + leeway + 5 s
     let remember_until = match binding {
         Binding::Bearer | Binding::IdempotencyKey(_) => forgotten,
-        Binding::Dpop(_) => forgotten.max(findings.stands_until),
+        Binding::Certificate(_) | Binding::Dpop(_) => forgotten.max(findings.stands_until),
     };
     LedgerUse {
         key,

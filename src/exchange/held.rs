@@ -34,6 +34,9 @@ impl HeldKey {
         let binding = match attestation.ledger().map(|one| (one.rule, one.binding)) {
             None => Digest::of(b"until it expires"),
             Some((UseRule::Once, _) | (UseRule::Keyed, Binding::Bearer)) => return None,
+            Some((UseRule::Keyed, Binding::Certificate(sha256))) => {
+                Digest::of_parts(&[b"certificate", sha256.as_bytes()])
+            }
             Some((UseRule::Keyed, Binding::Dpop(key))) => Digest::of_parts(&[b"dpop", key.as_bytes()]),
             Some((UseRule::Keyed, Binding::IdempotencyKey(key))) => Digest::of_parts(&[b"idempotency", key.as_bytes()]),
         };

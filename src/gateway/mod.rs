@@ -19,7 +19,10 @@ pub use answer::{Answer, Granted, Refused};
 pub use ask::{Ask, Asked};
 
 use crate::{
-    attest::{AttestRefusal, Attestation, Attestor, Evidence, ExchangeId, Freshness, Verdict, unclaimed},
+    attest::{
+        AttestRefusal, Attestation, Attestor, Evidence, ExchangeId, Freshness, Possession, Verdict, unclaimed,
+        verify_client_certificate,
+    },
     audit::{Draft, EntryKind, Group, Recorded, Trail},
     authorize::{Policy, RelyingPartyName, lock::Locks},
     clock::Clock,
@@ -155,7 +158,10 @@ impl Gateway {
 async fn attest(rules: &Rules, evidence: &Evidence, now: SystemTime) -> Result<Attestation, AttestRefusal> {
     for attestor in &rules.attestors {
         match attestor.judge(evidence, now).await {
-            Verdict::Attested(attestation) => return Ok(*attestation),
+            Verdict::Attested(attestation) => {
+                refuse_fallen_certificate(rules, evidence, &attestation, now)?;
+                return Ok(*attestation);
+            }
             Verdict::NotMine => {}
             Verdict::Refused(refusal) => return Err(refusal),
         }
@@ -163,8 +169,26 @@ async fn attest(rules: &Rules, evidence: &Evidence, now: SystemTime) -> Result<A
     Err(unclaimed::refusal(evidence))
 }
 
+/// Lets the certificate of a connection bind evidence only while it holds itself: a connection may outlive it (T-04).
+fn refuse_fallen_certificate(
+    rules: &Rules,
+    evidence: &Evidence,
+    attestation: &Attestation,
+    now: SystemTime,
+) -> Result<(), AttestRefusal> {
+    let (Possession::Certificate(certificate), Some(_ledger)) = (evidence.possession(), attestation.ledger()) else {
+        return Ok(());
+    };
+    let reason = match verify_client_certificate(&rules.attestors, certificate, now) {
+        None => "no configured attestor takes the client certificate of the connection".to_owned(),
+        Some(Ok(_svid)) => return Ok(()),
+        Some(Err(refused)) => format!("the client certificate of the connection holds no more: {refused}"),
+    };
+    Err(AttestRefusal::Unverifiable { reason })
+}
+
 impl Gateway {
-    /// Lets expired evidence stand only as a resume: bound by DPoP at its first use, and within its standing.
+    /// Lets expired evidence stand only as a resume: bound to a key at its first use, and within its standing.
     async fn resumed(&self, attestation: Attestation, now: SystemTime) -> Result<Attestation, AttestRefusal> {
         let Some(ledger) = attestation
             .ledger()

@@ -13,7 +13,11 @@ use rustls::{
     server::danger::{ClientCertVerified, ClientCertVerifier},
 };
 
-use crate::{attest::ClientCertificate, gateway::Gateway, spiffe::SvidRefused};
+use crate::{
+    attest::{ClientCertificate, verify_client_certificate},
+    gateway::Gateway,
+    spiffe::SvidRefused,
+};
 
 /// Asks the attestors of the moment, so that a reload holds from the next connection on.
 #[derive(Debug)]
@@ -33,20 +37,14 @@ impl ClientVerifier {
 
     fn judge(&self, certificate: &ClientCertificate) -> Result<(), CertificateError> {
         let now = self.gateway.clock.now();
-        for attestor in &self.gateway.rules.load().attestors {
-            let verdict = attestor
-                .client_certificates()
-                .and_then(|judge| judge.verify(certificate, now));
-            match verdict {
-                None => {}
-                Some(Ok(_svid)) => return Ok(()),
-                Some(Err(refused)) => {
-                    tracing::debug!(certificate.sha256 = %certificate.sha256(), "client certificate refused: {refused}");
-                    return Err(alert(&refused));
-                }
+        match verify_client_certificate(&self.gateway.rules.load().attestors, certificate, now) {
+            None => Err(CertificateError::UnknownIssuer),
+            Some(Ok(_svid)) => Ok(()),
+            Some(Err(refused)) => {
+                tracing::debug!(certificate.sha256 = %certificate.sha256(), "client certificate refused: {refused}");
+                Err(alert(&refused))
             }
         }
-        Err(CertificateError::UnknownIssuer)
     }
 }
 

@@ -116,18 +116,26 @@ impl ExchangeState {
         Ok(source)
     }
 
-    /// Reads what the caller proves besides the token: one DPoP proof, or an Idempotency-Key.
+    /// Reads what the caller proves besides the token: one DPoP proof, an Idempotency-Key, or the client certificate of
+    /// the connection.
     ///
     /// # Errors
-    /// Refuses a repeated header and a proof that does not hold.
-    pub fn possession(&self, headers: &HeaderMap, path: &str, token: &Secret) -> Result<Possession, Unproven> {
-        if let Some(proof) = sole(headers, "dpop")? {
-            let url = format!("{}{path}", self.0.exchange_url);
-            return Ok(dpop::verify(proof, "POST", &url, token, self.0.gateway.clock.now())?);
-        }
-        match sole(headers, "idempotency-key")? {
-            Some(key) => Ok(dpop::idempotency_key(key)?),
-            None => Ok(Possession::Bearer),
+    /// Refuses a repeated header, a proof that does not hold, and more than one of the three: were one of them to win,
+    /// whoever can add a header to a request could choose what the evidence is bound to.
+    pub fn possession(&self, caller: &Caller, path: &str, token: &Secret) -> Result<Possession, Unproven> {
+        let proof = sole(&caller.headers, DPOP)?;
+        let key = sole(&caller.headers, IDEMPOTENCY_KEY)?;
+        match (proof, key, &caller.certificate) {
+            (None, None, None) => Ok(Possession::Bearer),
+            (None, None, Some(certificate)) => Ok(Possession::Certificate(certificate.clone())),
+            (None, Some(key), None) => Ok(dpop::idempotency_key(key)?),
+            (None, Some(_), Some(_)) => Err(ambiguous(IDEMPOTENCY_KEY, BESIDE_CERTIFICATE)),
+            (Some(proof), None, None) => {
+                let url = format!("{}{path}", self.0.exchange_url);
+                Ok(dpop::verify(proof, "POST", &url, token, self.0.gateway.clock.now())?)
+            }
+            (Some(_), None, Some(_)) => Err(ambiguous(DPOP, BESIDE_CERTIFICATE)),
+            (Some(_), Some(_), _) => Err(ambiguous(IDEMPOTENCY_KEY, BESIDE_DPOP)),
         }
     }
 
@@ -165,6 +173,15 @@ pub enum Unproven {
     #[error(transparent)]
     Request(#[from] RequestRefusal),
 }
+
+fn ambiguous(name: &'static str, problem: &'static str) -> Unproven {
+    RequestRefusal::HeaderInvalid { name, problem }.into()
+}
+
+const DPOP: &str = "dpop";
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+const BESIDE_CERTIFICATE: &str = "is there beside the client certificate of the connection, expected one of them";
+const BESIDE_DPOP: &str = "is there beside header `dpop`, expected one of them";
 
 /// DPOP-2: exactly one header line.
 fn sole<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a str>, RequestRefusal> {

@@ -39,7 +39,9 @@ macro_rules! suite_for {
         crate::store::suite::suite_for! { each $place;
             t_03_one_of_64_tasks_uses_an_evidence_that_serves_once
             t_03_all_of_64_tasks_with_the_bound_key_use_it_and_no_other
+            one_of_two_certificates_wins_the_race_of_64_first_uses
             a_use_survives_reopening
+            each_way_of_binding_is_read_back_as_itself
             a_batch_of_any_size_is_recorded_whole_and_in_order
             a_batch_that_fails_leaves_neither_ledger_nor_trail
             nothing_is_recorded_where_the_standing_ends_earlier
@@ -178,6 +180,63 @@ pub(in crate::store) async fn t_03_all_of_64_tasks_with_the_bound_key_use_it_and
         let same = found.iter().filter(|found| **found == LedgerVerdict::Same).count();
         let stolen = found.iter().filter(|found| **found == LedgerVerdict::Stolen).count();
         assert_eq!((same, stolen), (32, 32), "round {round}");
+    }
+}
+
+pub(in crate::store) async fn one_of_two_certificates_wins_the_race_of_64_first_uses(place: &dyn Place) {
+    let store = place.open(ROOM).await;
+
+    for round in 0..ROUNDS {
+        let by = |certificate: usize| LedgerUse {
+            binding: Binding::Certificate(Digest::of(&[u8::try_from(certificate).unwrap()])),
+            ..keyed(&format!("evidence {round}"), "")
+        };
+        let found = race(&store, |task| by(task % 2)).await;
+
+        let of = |certificate| found.iter().skip(certificate).step_by(2).copied().collect::<Vec<_>>();
+        let (won, lost) = if of(0).contains(&LedgerVerdict::First) {
+            (of(0), of(1))
+        } else {
+            (of(1), of(0))
+        };
+        let firsts = won.iter().filter(|found| **found == LedgerVerdict::First).count();
+        let sames = won.iter().filter(|found| **found == LedgerVerdict::Same).count();
+        assert_eq!((firsts, sames), (1, 31), "round {round}");
+        assert_eq!(lost, [LedgerVerdict::Stolen; 32], "round {round}");
+    }
+}
+
+pub(in crate::store) async fn each_way_of_binding_is_read_back_as_itself(place: &dyn Place) {
+    let store = place.open(ROOM).await;
+    let same = Digest::of(b"one digest for all ways");
+    let ways = [
+        Binding::Certificate(same),
+        Binding::Dpop(same),
+        Binding::IdempotencyKey(same),
+    ];
+    let by = |evidence: usize, binding| LedgerUse {
+        binding,
+        ..keyed(&format!("evidence {evidence}"), "")
+    };
+    let first: Vec<_> = ways.into_iter().enumerate().map(|(n, way)| by(n, way)).collect();
+    assert_eq!(verdicts(store.as_ref(), &first).await, [LedgerVerdict::First; 3]);
+    store.close().await;
+    drop(store);
+
+    let store = place.open(ROOM).await;
+
+    for (evidence, bound) in ways.into_iter().enumerate() {
+        let row = store.ledger_row(first[evidence].key).await.unwrap().unwrap();
+        assert_eq!(row.binding, bound);
+        for shown in ways {
+            let expected = if shown == bound {
+                LedgerVerdict::Same
+            } else {
+                LedgerVerdict::Stolen
+            };
+            let found = verdicts(store.as_ref(), &[by(evidence, shown)]).await;
+            assert_eq!(found, [expected], "{bound:?} then {shown:?}");
+        }
     }
 }
 

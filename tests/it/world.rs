@@ -413,7 +413,7 @@ impl Issuer {
 }
 
 /// More than any test sends.
-const GENEROUS: &str = "\n[limits]\nper_source = { rate = 10000, burst = 100000 }\n\
+pub(crate) const GENEROUS: &str = "\n[limits]\nper_source = { rate = 10000, burst = 100000 }\n\
                         per_workload = { rate = 10000, burst = 100000 }\n";
 
 /// Opens `directory` as the place of a world.
@@ -422,7 +422,7 @@ pub(crate) fn place(directory: &Path) -> Place {
 }
 
 /// Lets the attestor of the development configuration believe the issuer at `url`.
-fn with_issuer(configuration: &str, url: &str) -> String {
+pub(crate) fn with_issuer(configuration: &str, url: &str) -> String {
     let (before, after) = configuration
         .split_once("preset = \"github_actions\"\nissuer = \"")
         .unwrap();

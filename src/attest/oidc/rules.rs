@@ -132,7 +132,7 @@ impl Rules {
             return Ok(Freshness::Fresh);
         };
         let bound = match possession {
-            Possession::Dpop { .. } => self.use_rule == Use::Keyed,
+            Possession::Certificate(_) | Possession::Dpop { .. } => self.use_rule == Use::Keyed,
             Possession::Bearer | Possession::IdempotencyKey(_) => false,
         };
         if bound && now < self.latest_standing(moments) {

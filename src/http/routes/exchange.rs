@@ -185,13 +185,12 @@ impl Presented {
     pub(super) fn evidence(self, state: &ExchangeState, caller: &Caller, path: &str) -> Result<Evidence, Refusal> {
         match (self.token, self.kind, caller.certificate.clone()) {
             (Some(token), kind, _) => {
-                let possession =
-                    state
-                        .possession(&caller.headers, path, &token)
-                        .map_err(|unproven| match unproven {
-                            Unproven::Attest(refusal) => Refusal::from(&refusal),
-                            Unproven::Request(refusal) => Refusal::from(&refusal),
-                        })?;
+                let possession = state
+                    .possession(caller, path, &token)
+                    .map_err(|unproven| match unproven {
+                        Unproven::Attest(refusal) => Refusal::from(&refusal),
+                        Unproven::Request(refusal) => Refusal::from(&refusal),
+                    })?;
                 Ok(Evidence::new(token, kind, possession))
             }
             // The handshake proved who holds the certificate's key, so that there is nothing for a header to prove.

@@ -86,7 +86,7 @@ async fn answer(state: &ExchangeState, caller: &Caller, body: Body) -> Result<Re
         .map_err(refused)?;
     let asked = Parameters::read(form).map_err(refused)?;
     let possession = state
-        .possession(&caller.headers, PATH, &asked.token)
+        .possession(caller, PATH, &asked.token)
         .map_err(|unproven| match unproven {
             Unproven::Attest(refusal) => Refusal::from(&refusal),
             Unproven::Request(refusal) => Refusal::from(&refusal),

@@ -33,6 +33,8 @@ pub struct LedgerUse {
 pub enum Binding {
     /// Nothing: the evidence serves one request.
     Bearer,
+    /// Possession of the key of the client certificate with this SHA-256 (`x5t#S256`, RFC 8705 section 3.1).
+    Certificate(Digest),
     /// Possession of the DPoP key with this RFC 7638 thumbprint.
     Dpop(Digest),
     /// Knowledge of the Idempotency-Key with this SHA-256.
@@ -181,8 +183,13 @@ impl Bench {
 fn compare(first: Binding, one: &LedgerUse) -> LedgerVerdict {
     match (one.rule, first) {
         (UseRule::Once, _) | (UseRule::Keyed, Binding::Bearer) => LedgerVerdict::Replayed,
-        (UseRule::Keyed, Binding::Dpop(_) | Binding::IdempotencyKey(_)) if first == one.binding => LedgerVerdict::Same,
-        (UseRule::Keyed, Binding::Dpop(_) | Binding::IdempotencyKey(_)) => LedgerVerdict::Stolen,
+        (UseRule::Keyed, Binding::Certificate(_) | Binding::Dpop(_) | Binding::IdempotencyKey(_)) => {
+            if first == one.binding {
+                LedgerVerdict::Same
+            } else {
+                LedgerVerdict::Stolen
+            }
+        }
     }
 }
 

@@ -20,6 +20,10 @@ fn dpop(key: &[u8]) -> Binding {
     Binding::Dpop(Digest::of(key))
 }
 
+fn certificate(leaf: &[u8]) -> Binding {
+    Binding::Certificate(Digest::of(leaf))
+}
+
 fn idempotency(key: &[u8]) -> Binding {
     Binding::IdempotencyKey(Digest::of(key))
 }
@@ -72,6 +76,26 @@ fn a_second_use_is_judged_by_rule_and_binding() {
             LedgerVerdict::Stolen,
         ),
         (UseRule::Keyed, idempotency(b"a"), dpop(b"a"), LedgerVerdict::Stolen),
+    ];
+
+    for (rule, first, then, expected) in table {
+        assert_eq!(second(rule, first, then), expected, "{rule:?} {first:?} then {then:?}");
+    }
+}
+
+#[test]
+fn mtls_3_a_certificate_binds_to_itself_and_to_no_other_way() {
+    let (mine, other) = (certificate(b"a"), certificate(b"b"));
+    let table = [
+        (UseRule::Once, mine, mine, LedgerVerdict::Replayed),
+        (UseRule::Keyed, mine, mine, LedgerVerdict::Same),
+        (UseRule::Keyed, mine, other, LedgerVerdict::Stolen),
+        (UseRule::Keyed, mine, Binding::Bearer, LedgerVerdict::Stolen),
+        (UseRule::Keyed, mine, dpop(b"a"), LedgerVerdict::Stolen),
+        (UseRule::Keyed, mine, idempotency(b"a"), LedgerVerdict::Stolen),
+        (UseRule::Keyed, dpop(b"a"), mine, LedgerVerdict::Stolen),
+        (UseRule::Keyed, idempotency(b"a"), mine, LedgerVerdict::Stolen),
+        (UseRule::Keyed, Binding::Bearer, mine, LedgerVerdict::Replayed),
     ];
 
     for (rule, first, then, expected) in table {

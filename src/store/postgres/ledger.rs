@@ -158,9 +158,10 @@ fn read(row: &PgRow) -> sqlx::Result<(Digest, LedgerRow)> {
     let key = digest(row, 0)?;
     let binding = match row.try_get::<i16, _>(1)? {
         BEARER => Binding::Bearer,
+        CERTIFICATE => Binding::Certificate(digest(row, 2)?),
         DPOP => Binding::Dpop(digest(row, 2)?),
         IDEMPOTENCY_KEY => Binding::IdempotencyKey(digest(row, 2)?),
-        found => return Err(unreadable(format!("binding kind {found}, expected 0, 1 or 2"))),
+        found => return Err(unreadable(format!("binding kind {found}, expected 0 to 3"))),
     };
     let stands_until = from_nanoseconds(row.try_get(3)?);
     Ok((key, LedgerRow { binding, stands_until }))
@@ -181,6 +182,7 @@ impl<'a> Columns<'a> {
     fn push(&mut self, key: &'a Digest, row: Option<&'a NewRow>) {
         let (kind, binding) = match row.map(|new| &new.row.binding) {
             None | Some(Binding::Bearer) => (BEARER, &[][..]),
+            Some(Binding::Certificate(sha256)) => (CERTIFICATE, &sha256.as_bytes()[..]),
             Some(Binding::Dpop(thumbprint)) => (DPOP, &thumbprint.as_bytes()[..]),
             Some(Binding::IdempotencyKey(sha256)) => (IDEMPOTENCY_KEY, &sha256.as_bytes()[..]),
         };
@@ -217,6 +219,7 @@ const FORGETTING: &str = "forgetting used evidence";
 const BEARER: i16 = 0;
 const DPOP: i16 = 1;
 const IDEMPOTENCY_KEY: i16 = 2;
+const CERTIFICATE: i16 = 3;
 
 /// Few enough that a commit that waits behind it stays far below its deadline.
 const PURGED_AT_ONCE: u32 = 1_000;

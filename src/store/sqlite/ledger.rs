@@ -68,9 +68,10 @@ pub(super) fn read(row: &SqliteRow) -> sqlx::Result<(Digest, LedgerRow)> {
     let key = digest(row, 0)?;
     let binding = match row.try_get::<i64, _>(1)? {
         BEARER => Binding::Bearer,
+        CERTIFICATE => Binding::Certificate(digest(row, 2)?),
         DPOP => Binding::Dpop(digest(row, 2)?),
         IDEMPOTENCY_KEY => Binding::IdempotencyKey(digest(row, 2)?),
-        found => return Err(unreadable(format!("binding kind {found}, expected 0, 1 or 2"))),
+        found => return Err(unreadable(format!("binding kind {found}, expected 0 to 3"))),
     };
     let stands_until = from_nanoseconds(row.try_get(3)?);
     Ok((key, LedgerRow { binding, stands_until }))
@@ -80,6 +81,7 @@ pub(super) fn read(row: &SqliteRow) -> sqlx::Result<(Digest, LedgerRow)> {
 pub(super) fn write(values: &mut SqliteArguments, new: &NewRow) -> sqlx::Result<()> {
     let (kind, binding) = match &new.row.binding {
         Binding::Bearer => (BEARER, &[][..]),
+        Binding::Certificate(sha256) => (CERTIFICATE, &sha256.as_bytes()[..]),
         Binding::Dpop(thumbprint) => (DPOP, &thumbprint.as_bytes()[..]),
         Binding::IdempotencyKey(sha256) => (IDEMPOTENCY_KEY, &sha256.as_bytes()[..]),
     };
@@ -107,6 +109,7 @@ pub(super) fn unreadable(found: String) -> sqlx::Error {
 const BEARER: i64 = 0;
 const DPOP: i64 = 1;
 const IDEMPOTENCY_KEY: i64 = 2;
+const CERTIFICATE: i64 = 3;
 
 /// Few enough that a commit that waits behind it stays far below its deadline.
 const PURGED_AT_ONCE: u32 = 1_000;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     attest::{
-        Freshness,
+        ClientCertificate, Freshness,
         oidc::fixture::{generic_job, gitlab_job, hcp_terraform_run},
     },
     store::{Binding, UseRule},
@@ -256,6 +256,24 @@ async fn an_expired_token_with_a_dpop_proof_is_expired_and_not_refused() {
     assert_eq!(
         attestation.stands_until(),
         now() - seconds(1_200) + seconds(330 + 3_600)
+    );
+}
+
+#[tokio::test]
+async fn an_expired_token_on_a_connection_with_a_certificate_is_expired_and_not_refused() {
+    let stage = Stage::github("").await;
+    let job = fresh().issued_at(now() - seconds(1_200));
+    let possession = Possession::Certificate(ClientCertificate::new(&[b"leaf".to_vec().into()]));
+
+    let attestation = attested(stage.judge_with(job, possession, now()).await);
+
+    assert_eq!(attestation.freshness(), Freshness::Expired);
+    let ledger = attestation.ledger().unwrap();
+    assert_eq!(ledger.binding, Binding::Certificate(Digest::of(b"leaf")));
+    assert_eq!(
+        ledger.remember_until,
+        attestation.stands_until(),
+        "as long as it may be resumed"
     );
 }
 
