@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 
 use super::{
     answer::{Answer, Refusal},
+    client_certificate::ClientCertificateArguments,
     environment::Environment,
     exit::Exit,
     failure::Failure,
@@ -33,6 +34,8 @@ pub struct GatewayArguments {
     /// The only certificate authorities trusted for the gateway, as PEM; else those of the host [env: CAMBIO_CA_FILE].
     #[arg(long, value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
+    #[command(flatten)]
+    certificate: ClientCertificateArguments,
 }
 
 /// A gateway.
@@ -40,22 +43,33 @@ pub struct GatewayArguments {
 pub struct Gateway {
     url: String,
     client: Client,
+    means: Means,
 }
 
-/// What a request presents: the evidence, and the proof of possession of its key.
+/// What binds the evidence of a request to its sender.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Means {
+    /// The client certificate of the connection; a proof beside it would be refused.
+    Certificate,
+    /// A DPoP proof.
+    Proof,
+}
+
+/// What a request presents: the evidence, and the proof of possession of its key, unless a certificate is that.
 #[derive(Debug)]
 pub struct Presented<'a> {
     /// The evidence.
     pub evidence: &'a Secret,
     /// The DPoP proof for this request.
-    pub proof: Secret,
+    pub proof: Option<Secret>,
 }
 
 impl Gateway {
     /// Takes the gateway of the arguments or the environment.
     ///
     /// # Errors
-    /// Refuses where there is none, a URL that is not `https` with nothing after the port, and authorities that cannot be read.
+    /// Refuses where there is none, a URL that is not `https` with nothing after the port, and authorities or a client
+    /// certificate that cannot be read.
     pub fn of(arguments: &GatewayArguments, environment: &Environment) -> Result<Self, Failure> {
         let named = arguments.gateway.as_deref().or(environment.variable("CAMBIO_GATEWAY"));
         let url = named.ok_or_else(|| {
@@ -74,10 +88,21 @@ impl Gateway {
             let authorities = authorities(file).map_err(|failed| Failure::new(Exit::Usage, failed))?;
             builder = builder.tls_certs_only(authorities);
         }
+        let mut means = Means::Proof;
+        if let Some(identity) = arguments.certificate.identity(environment)? {
+            builder = builder.identity(identity);
+            means = Means::Certificate;
+        }
         Ok(Self {
             url: address(url)?,
             client: builder.build().context("the HTTPS client cannot be made")?,
+            means,
         })
+    }
+
+    /// Returns what binds the evidence of this gateway's requests.
+    pub fn means(&self) -> Means {
+        self.means
     }
 
     /// Returns the URL of `/v1/exchange`, which a DPoP proof names.
@@ -143,11 +168,11 @@ impl Gateway {
                 .context(format!("the gateway at `{}` cannot be reached", self.url))
                 .hint("check --gateway, the network, and --ca-file where its certificate is of a private authority")
         };
-        let response = request
-            .header("dpop", presented.proof.expose())
-            .send()
-            .await
-            .map_err(unreachable)?;
+        let request = match &presented.proof {
+            None => request,
+            Some(proof) => request.header("dpop", proof.expose()),
+        };
+        let response = request.send().await.map_err(unreachable)?;
         let status = response.status().as_u16();
         let exchange_id = response.headers().get("cambio-exchange-id");
         let exchange_id = exchange_id.and_then(|id| id.to_str().ok()).map(str::to_owned);

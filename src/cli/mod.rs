@@ -6,6 +6,7 @@ pub mod audit;
 pub mod bundle;
 pub mod check;
 pub mod client;
+pub mod client_certificate;
 pub mod completions;
 pub mod configuration;
 pub mod creds;

@@ -1,10 +1,10 @@
 //! One request of a workload: find evidence, find its key, prove possession, exchange.
 //!
-//! Never presents evidence without a proof: bare evidence would serve exactly one request.
+//! Never presents evidence without a proof or a client certificate: bare evidence would serve exactly one request.
 
 use super::{
     answer::{Answer, Credential},
-    client::{Gateway, GatewayArguments, Presented},
+    client::{Gateway, GatewayArguments, Means, Presented},
     environment::Environment,
     evidence::{self, Evidence, EvidenceArguments, Holder},
     exit::Exit,
@@ -44,15 +44,21 @@ pub async fn obtain(
 ) -> Result<Answer, Failure> {
     let gateway = Gateway::of(&arguments.gateway, environment)?;
     let evidence = evidence::find(&arguments.evidence, environment).await?;
-    let key = key(&evidence, environment, output)?;
+    let key = match gateway.means() {
+        Means::Certificate => None,
+        Means::Proof => Some(key(&evidence, environment, output)?),
+    };
     let now = environment.clock.now();
     let prove = |url: String| {
-        let made = dpop::prove(&key, &url, &evidence.token, &*environment.random, now);
-        made.map(|proof| Presented {
-            evidence: &evidence.token,
-            proof,
-        })
-        .map_err(|failed| Failure::new(Exit::Failed, failed))
+        let made = key
+            .as_ref()
+            .map(|key| dpop::prove(key, &url, &evidence.token, &*environment.random, now));
+        made.transpose()
+            .map(|proof| Presented {
+                evidence: &evidence.token,
+                proof,
+            })
+            .map_err(|failed| Failure::new(Exit::Failed, failed))
     };
     match wanted {
         Wanted::Credentials(names) => gateway.exchange(&prove(gateway.exchange_url())?, names).await,

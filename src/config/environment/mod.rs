@@ -133,10 +133,12 @@ const PREFIX: &str = "CAMBIO_";
 const SEPARATOR: &str = "__";
 
 /// Variables that programs read and the configuration does not.
-const PROGRAM_VARIABLES: [&str; 9] = [
+const PROGRAM_VARIABLES: [&str; 11] = [
     "CAMBIO_ADMIN",
     "CAMBIO_AUDIENCE",
     "CAMBIO_CA_FILE",
+    "CAMBIO_CLIENT_CERTIFICATE",
+    "CAMBIO_CLIENT_KEY",
     "CAMBIO_CONFIG",
     "CAMBIO_GATEWAY",
     "CAMBIO_ID_TOKEN",
