@@ -33,6 +33,7 @@ pub mod schema;
 pub mod settings;
 pub mod store;
 pub mod tls;
+pub mod x509;
 
 use std::path::Path;
 

@@ -19,6 +19,7 @@ use super::{
     rotation::RawRotation,
     store::RawStore,
     tls::RawTls,
+    x509::RawX509,
 };
 
 /// Configuration of the Cambio gateway.
@@ -54,6 +55,9 @@ pub(super) struct Raw {
     /// How keys are replaced.
     #[serde(default)]
     pub(super) rotation: RawRotation,
+    /// Who certifies our intermediates.
+    #[serde(default)]
+    pub(super) x509: RawX509,
     /// How much of us one caller can have.
     #[serde(default)]
     pub(super) limits: RawLimits,

@@ -26,6 +26,7 @@ use super::{
     schema::Raw,
     store::{self, Store},
     tls::{self, Tls},
+    x509::{self, X509},
 };
 use crate::spiffe::TrustDomain;
 
@@ -50,6 +51,8 @@ pub struct Settings {
     pub keys: Keys,
     /// How keys are replaced.
     pub rotation: Rotation,
+    /// Who certifies our intermediates.
+    pub x509: X509,
     /// How much of us one caller can have.
     pub limits: Limits,
     /// Who we believe, in the order of the file.
@@ -84,6 +87,7 @@ pub(super) struct Draft {
     store: Option<Store>,
     keys: Option<Keys>,
     rotation: Rotation,
+    x509: X509,
     limits: Limits,
     pub(super) attestors: Vec<AttestorTable>,
     entries: Vec<EntryTable>,
@@ -148,6 +152,7 @@ impl Draft {
             store,
             keys,
             rotation,
+            x509: x509::read(&raw.x509),
             limits: limits::read(raw.limits),
             attestors: Vec::new(),
             entries: Vec::new(),
@@ -178,6 +183,7 @@ impl Draft {
             store: self.store?,
             keys: self.keys?,
             rotation: self.rotation,
+            x509: self.x509,
             limits: self.limits,
             attestors: self.attestors,
             entries: self.entries,

@@ -15,7 +15,7 @@ use crate::{
     exchange::CloudRefusal,
     gateway::{answer::Cause, ask::NotOffered},
     http::request_refusal::RequestRefusal,
-    mint::{MintRefusal, csr::CsrRefused},
+    mint::{MintRefusal, csr::CsrRefused, outside::ChainRefused},
 };
 
 /// A refusal as the caller sees it.
@@ -208,6 +208,32 @@ impl From<&CsrRefused> for Refusal {
             | CsrRefused::Malformed { .. }
             | CsrRefused::Signature { .. } => StatusCode::BAD_REQUEST,
             CsrRefused::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+        };
+        Self::new(status, "invalid_request", refusal.code(), refusal.to_string())
+    }
+}
+
+impl From<&ChainRefused> for Refusal {
+    fn from(refusal: &ChainRefused) -> Self {
+        use ChainRefused as C;
+        let status = match refusal {
+            C::NoRequest | C::RootRefused { .. } | C::RootUnknown { .. } => StatusCode::CONFLICT,
+            C::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            C::Duplicate { .. }
+            | C::Extension { .. }
+            | C::KeyMismatch { .. }
+            | C::KeyUnsupported { .. }
+            | C::KeyUsage { .. }
+            | C::Life { .. }
+            | C::Malformed { .. }
+            | C::Names { .. }
+            | C::NotAuthority { .. }
+            | C::NotValid { .. }
+            | C::OutlivesIssuer { .. }
+            | C::PathLength { .. }
+            | C::RootMissing { .. }
+            | C::Signature { .. }
+            | C::Unverifiable { .. } => StatusCode::BAD_REQUEST,
         };
         Self::new(status, "invalid_request", refusal.code(), refusal.to_string())
     }

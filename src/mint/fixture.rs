@@ -6,6 +6,7 @@ use super::{
     KeyRing, Minter,
     authority::Certification,
     keys::store::StoreKeys,
+    outside::RootPlace,
     rotation::{Replica, ReplicaParts},
 };
 use crate::{
@@ -22,6 +23,7 @@ pub(in crate::mint) fn certification() -> Certification<'static> {
     Certification {
         trust_domain: &TRUST_DOMAIN,
         random: &SystemRandom,
+        root: RootPlace::Store,
     }
 }
 

@@ -107,10 +107,7 @@ impl Letterhead<'_> {
         signature: Vec<u8>,
         build: impl Build,
     ) -> Result<Vec<u8>, NotIssued> {
-        let signature = match algorithm {
-            SigningAlgorithm::Es256 => der::ecdsa_signature(&signature),
-            SigningAlgorithm::Rs256 => signature,
-        };
+        let signature = in_x509(algorithm, signature);
         Ok(build(&Issuer::from_params(
             self.issuer,
             Pen::giving(self.public, signature),
@@ -126,6 +123,27 @@ impl Letterhead<'_> {
         let seen = self.seen(build)?;
         let signature = key.sign(&seen).await?;
         self.written(algorithm, signature, build)
+    }
+}
+
+/// Writes a certificate request for `public` and signs it with its own key.
+pub(in crate::mint) async fn request(
+    params: &CertificateParams,
+    public: &RawKey,
+    (key, algorithm): (&dyn Key, SigningAlgorithm),
+) -> Result<Vec<u8>, NotIssued> {
+    let pen = Pen::recording(public);
+    params.serialize_request(&pen)?;
+    let signature = in_x509(algorithm, key.sign(&pen.seen()).await?);
+    let written = params.serialize_request(&Pen::giving(public, signature))?;
+    Ok(written.der().to_vec())
+}
+
+/// Turns a signature as JOSE writes it into one as X.509 does.
+fn in_x509(algorithm: SigningAlgorithm, signature: Vec<u8>) -> Vec<u8> {
+    match algorithm {
+        SigningAlgorithm::Es256 => der::ecdsa_signature(&signature),
+        SigningAlgorithm::Rs256 => signature,
     }
 }
 

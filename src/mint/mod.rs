@@ -12,6 +12,7 @@ pub mod issuing;
 pub mod jwt_svid;
 pub mod keys;
 pub mod lint;
+pub mod outside;
 mod profile;
 pub mod rotation;
 pub mod x509_svid;

@@ -60,6 +60,23 @@ pub(in crate::mint) fn authority(
     Ok(params)
 }
 
+/// What the certificate of an intermediate is asked for with, where its root is outside: [`authority`] with path length 0.
+///
+/// Serial number, validity and the issuer's identifier are the issuer's.
+pub(in crate::mint) fn request(
+    common_name: &str,
+    trust_domain: &TrustDomain,
+) -> Result<CertificateParams, rcgen::Error> {
+    let never = Validity {
+        from: SystemTime::UNIX_EPOCH,
+        to: SystemTime::UNIX_EPOCH,
+    };
+    let mut params = authority(common_name, trust_domain, 0, (&[], never))?;
+    params.serial_number = None;
+    params.use_authority_key_identifier_extension = false;
+    Ok(params)
+}
+
 /// The profile of an SVID.
 ///
 /// `digitalSignature` alone: TLS 1.3 and Roles Anywhere sign, and a key that only signs cannot be made to decrypt. No

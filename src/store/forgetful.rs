@@ -56,6 +56,7 @@ struct Durable {
     authorities: Authorities,
     revocations: Revocations,
     facts: BTreeMap<String, String>,
+    swaps_to_lose: usize,
 }
 
 impl ForgetfulStore {
@@ -93,6 +94,11 @@ impl ForgetfulStore {
     /// Lets a coming commit meet `fault`; several faults meet one commit each.
     pub fn inject(&self, fault: Fault) {
         self.world.durable().faults.push_back(fault);
+    }
+
+    /// Lets another process be faster at each of the next `swaps` changes of the authorities.
+    pub fn lose_swaps(&self, swaps: usize) {
+        self.world.durable().swaps_to_lose = swaps;
     }
 
     /// Changes the trail behind everybody's back.
@@ -324,6 +330,10 @@ impl Store for ForgetfulStore {
         rows: &'a [AuthorityRow],
     ) -> BoxFuture<'a, Result<bool, StoreError>> {
         self.read(|durable| {
+            if let Some(fewer) = durable.swaps_to_lose.checked_sub(1) {
+                durable.swaps_to_lose = fewer;
+                durable.authorities.generation += 1;
+            }
             let current = durable.authorities.generation == expected;
             if current {
                 durable.authorities.generation += 1;

@@ -16,7 +16,7 @@ const METADATA: [&str; 4] = [
 ];
 
 /// The admin socket's paths with the methods that they take.
-const ADMIN: [(&str, &[&str]); 12] = [
+const ADMIN: [(&str, &[&str]); 14] = [
     ("/health", &["GET"]),
     ("/metrics", &["GET"]),
     ("/ready", &["GET"]),
@@ -24,6 +24,8 @@ const ADMIN: [(&str, &[&str]); 12] = [
     ("/v1/bundle", &["GET"]),
     ("/v1/clock/confirm", &["POST"]),
     ("/v1/keys", &["GET"]),
+    ("/v1/keys/chain", &["POST"]),
+    ("/v1/keys/csr", &["POST"]),
     ("/v1/keys/revoke", &["POST"]),
     ("/v1/keys/rotate", &["POST"]),
     ("/v1/locks", &["GET", "POST"]),

@@ -29,6 +29,8 @@ mod load;
 mod manual;
 #[cfg(feature = "dev")]
 mod mtls;
+#[cfg(feature = "dev")]
+mod outside_root;
 mod readme;
 #[cfg(feature = "dev")]
 mod refusals;

@@ -12,7 +12,7 @@ use cambio::{
     http::{error::Refusal, request_refusal::RequestRefusal},
     identify::Unidentified,
     jose::{Algorithm, PublicKey},
-    mint::{MintRefusal, csr::CsrRefused},
+    mint::{MintRefusal, csr::CsrRefused, outside::ChainRefused},
     secret::{Digest, NoRandomness, Secret},
     sim::Mutation,
     store::{NotCommitted, StoreError},
@@ -78,6 +78,31 @@ const CODES: &[Row] = &[
         Err("the load checks that every subject can be made"),
     ),
     ("authorize.svid_not_released", Ok("each_way_policy_says_no")),
+    ("chain.duplicate_certificate", Ok("what_a_chain_may_not_be")),
+    ("chain.extension_refused", Ok("what_a_chain_may_not_be")),
+    ("chain.key_mismatch", Ok("what_a_chain_may_not_be")),
+    ("chain.key_unsupported", Ok("what_a_chain_may_not_be")),
+    ("chain.key_usage", Ok("what_a_chain_may_not_be")),
+    ("chain.life_refused", Ok("what_a_chain_may_not_be")),
+    ("chain.malformed", Ok("what_a_chain_may_not_be")),
+    ("chain.names_refused", Ok("what_a_chain_may_not_be")),
+    ("chain.no_request", Ok("what_a_chain_may_not_be")),
+    ("chain.not_authority", Ok("what_a_chain_may_not_be")),
+    ("chain.not_valid_now", Ok("what_a_chain_may_not_be")),
+    ("chain.outlives_issuer", Ok("what_a_chain_may_not_be")),
+    ("chain.path_length", Ok("what_a_chain_may_not_be")),
+    ("chain.root_missing", Ok("what_a_chain_may_not_be")),
+    (
+        "chain.root_refused",
+        Ok("another_root_is_refused_unless_it_is_asked_for"),
+    ),
+    (
+        "chain.root_unknown",
+        Ok("another_root_is_refused_unless_it_is_asked_for"),
+    ),
+    ("chain.signature_broken", Ok("what_a_chain_may_not_be")),
+    ("chain.too_large", Ok("what_a_chain_may_not_be")),
+    ("chain.unverifiable", Ok("what_a_chain_may_not_be")),
     ("clock.untrusted", Ok("what_the_gateway_stands_on_is_gone")),
     ("csr.asks_for_authority", Ok("what_a_certificate_request_may_not_be")),
     ("csr.asks_for_extensions", Ok("what_a_certificate_request_may_not_be")),
@@ -142,9 +167,10 @@ const CODES: &[Row] = &[
     ("store.unavailable", Ok("what_the_gateway_stands_on_is_gone")),
 ];
 
-const STEPS: [&str; 10] = [
+const STEPS: [&str; 11] = [
     "attest",
     "authorize",
+    "chain",
     "clock",
     "csr",
     "exchange",
@@ -274,6 +300,7 @@ fn every_refusal(attestation: &Attestation) -> Vec<Refusal> {
     all.extend(denials().iter().map(Refusal::from));
     all.extend(mint_refusals().iter().map(Refusal::from));
     all.extend(csr_refusals().iter().map(Refusal::from));
+    all.extend(chain_refusals().iter().map(Refusal::from));
     all.extend(cloud_refusals().iter().map(Refusal::from));
     let causes = causes(attestation);
     all.extend(causes.iter().map(Refusal::from));
@@ -305,6 +332,94 @@ fn csr_refusals() -> Vec<CsrRefused> {
             problem: "does not hold, so that possession of the key is not proven".into(),
         },
         C::TooLarge { found: 9_000 },
+    ]
+}
+
+#[expect(clippy::too_many_lines, reason = "one table")]
+fn chain_refusals() -> Vec<ChainRefused> {
+    use ChainRefused as C;
+    let (position, moment) = (1, "2026-01-16T14:40:00Z");
+    let (key, other) = (
+        "9N8jUvZWgAdZ4XSqXPC0gLo2V5YYT9VYrrfmFGFW2cU",
+        "JtGsPrMh47ePNyKonTdtnSPpMjRdSXvOi5vMJ7lzDNQ",
+    );
+    let name = |found: &str, expected: &str| C::Names {
+        position,
+        found: found.into(),
+        expected: expected.into(),
+    };
+    vec![
+        C::Duplicate { first: 1, second: 2 },
+        C::Extension {
+            position,
+            found: "NameConstraints".into(),
+        },
+        C::KeyMismatch {
+            found: key.into(),
+            expected: other.into(),
+        },
+        C::KeyUnsupported {
+            position: 2,
+            found: "of the kind 1.3.101.112".into(),
+        },
+        C::KeyUsage {
+            position,
+            found: "Key Cert Sign".into(),
+            expected: "keyCertSign and cRLSign",
+        },
+        C::Life {
+            found_seconds: 31_536_000,
+            least_seconds: 518_400,
+            most_seconds: 2_592_000,
+        },
+        C::Malformed {
+            problem: "it holds no certificate".into(),
+        },
+        name(
+            "the name `spiffe://other.example`",
+            "`spiffe://prod.acme.example` or no name",
+        ),
+        C::NoRequest,
+        C::NotAuthority { position },
+        C::NotValid {
+            position,
+            from: "2016-01-01T00:00:00Z".into(),
+            to: "2026-01-01T00:00:00Z".into(),
+            now: moment.into(),
+        },
+        C::OutlivesIssuer {
+            position,
+            found: "2026-02-15T14:40:00Z".into(),
+            expected: moment.into(),
+        },
+        C::PathLength {
+            position,
+            found: "none".into(),
+            expected: "0".into(),
+        },
+        C::RootMissing {
+            found: "CN=Acme Root".into(),
+        },
+        C::RootRefused {
+            found: key.into(),
+            problem: "is retired",
+        },
+        C::RootUnknown {
+            found: key.into(),
+            expected: other.into(),
+        },
+        C::Signature {
+            position,
+            problem: "is not signed by the key of `CN=Acme Root`".into(),
+        },
+        C::TooLarge {
+            found: 6,
+            unit: "certificates",
+            most: 5,
+        },
+        C::Unverifiable {
+            problem: "RequiredEkuNotFound".into(),
+        },
     ]
 }
 

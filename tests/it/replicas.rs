@@ -10,9 +10,18 @@ use std::{
 };
 
 use cambio::{
+    clock,
     exchange::aws_sts::sim::AwsSim,
-    secret::Secret,
+    jose::Seal,
+    mint::{
+        KeyRing,
+        authority::{Certification, KeyRingRefused},
+        keys::store::StoreKeys,
+        outside::RootPlace,
+    },
+    secret::{Secret, SystemRandom},
     sim::Mutation,
+    spiffe::TrustDomain,
     store::{
         Store as _, TrailFilter, TrailRow,
         postgres::{PostgresOptions, PostgresStore},
@@ -200,6 +209,39 @@ impl Drop for Replica {
 fn free_port() -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     listener.local_addr().unwrap().port()
+}
+
+/// Opens the keys as a process that starts does.
+async fn keys(store: String) -> Result<KeyRing, KeyRingRefused> {
+    let options = PostgresOptions::new(Secret::new(store));
+    let store = PostgresStore::open(&options).await.unwrap();
+    let source = StoreKeys::new(Seal::new(&[1; 32]).unwrap(), Arc::new(SystemRandom));
+    let trust_domain = TrustDomain::parse("prod.acme.example").unwrap();
+    let certification = Certification {
+        trust_domain: &trust_domain,
+        random: &SystemRandom,
+        root: RootPlace::Store,
+    };
+    let opened = KeyRing::open(&store, &source, certification, clock::system().now()).await;
+    store.close().await;
+    opened
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn processes_that_start_at_once_on_an_empty_database_have_one_key_set() {
+    let Some(server) = server() else { return };
+    let store = server.database();
+
+    let starts: Vec<_> = (0..6).map(|_| tokio::spawn(keys(store.clone()))).collect();
+
+    let mut seen = Vec::new();
+    for started in starts {
+        let set = started.await.unwrap().unwrap().load();
+        let ids: Vec<_> = set.authorities().iter().map(|one| one.id().to_owned()).collect();
+        seen.push((set.generation(), ids));
+    }
+    seen.dedup();
+    assert!(seen.len() == 1 && seen[0].0 == 1 && seen[0].1.len() == 5, "{seen:?}");
 }
 
 /// Waits for what takes a lease and a look to happen, with room for a busy machine.

@@ -175,7 +175,7 @@ async fn the_answer_of_the_admin_socket_holds_the_key() {
 async fn t_62_an_edited_entry_ends_with_1() {
     let written = written().await;
     written
-        .change("UPDATE trail SET body = replace(body, 'aws-dev', 'aws-dew') WHERE sequence = 2")
+        .change("UPDATE trail SET body = replace(body, 'aws-dev', 'aws-dew') WHERE sequence = 7")
         .await;
 
     let faulty = written.verify(&[]).await;

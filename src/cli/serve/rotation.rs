@@ -11,16 +11,17 @@ use super::running::Options;
 use crate::{
     audit::{Draft, Group, Recorded, Trail},
     cli::environment::Environment,
-    config::{Profile, Settings, rotation::Lead},
+    config::{Profile, Settings, rotation::Lead, x509::Root},
     fetch::{Fetch, OriginSettings},
     jose::Seal,
     mint::{
         KeyRing,
         authority::Purpose,
         keys::store::StoreKeys,
+        outside::RootPlace,
         rotation::{Engine, EngineParts, FactReports, Journal, Lane, Place, Replica, ReplicaParts, Rules, Unwell},
     },
-    store::{BoxFuture, Store},
+    store::{BoxFuture, Store, StoreError},
     trust::PublicPlace,
 };
 
@@ -31,9 +32,13 @@ pub(super) async fn open(
     environment: &Environment,
     options: Options,
 ) -> anyhow::Result<(KeyRing, Arc<Replica>)> {
-    let fresh = store.authorities().await?.rows.is_empty();
-    if fresh && options.profile == Profile::Production && !options.accept_new_issuer_keys {
-        super::published::refuse_other_keys(&settings.issuer).await?;
+    let fresh = async || Ok::<_, StoreError>(store.authorities().await?.rows.is_empty());
+    if options.profile == Profile::Production && !options.accept_new_issuer_keys && fresh().await? {
+        let refused = super::published::refuse_other_keys(&settings.issuer).await;
+        // What is published may be the keys that another replica made on this store a moment ago.
+        if fresh().await? {
+            refused?;
+        }
     }
     let seal = Seal::new(settings.keys.kek.expose())?;
     let parts = ReplicaParts {
@@ -45,7 +50,14 @@ pub(super) async fn open(
         issuer: settings.issuer.clone(),
         exchange_url: settings.exchange_url.clone(),
     };
-    Ok(Replica::open(parts).await?)
+    Ok(Replica::open_under(root(settings), parts).await?)
+}
+
+fn root(settings: &Settings) -> RootPlace {
+    match settings.x509.root {
+        Root::Outside => RootPlace::Outside,
+        Root::Store => RootPlace::Store,
+    }
 }
 
 /// Puts the engine together.
@@ -84,7 +96,7 @@ fn place(settings: &Settings, url: &str, fetch: &Fetch) -> anyhow::Result<Arc<dy
 }
 
 fn rules(settings: &Settings) -> Rules {
-    let mut rules = Rules::default();
+    let mut rules = Rules::default().with_root(root(settings));
     rules.lanes.retain(|lane| lane.purpose != Purpose::Jwt);
     let algorithms = settings.rotation.jwt_algorithms.iter();
     rules

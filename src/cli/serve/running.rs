@@ -135,6 +135,7 @@ impl Running {
             random: Arc::clone(&environment.random),
         });
         incarnation::record_start(&gateway, FIRST_GENERATION).await;
+        incarnation::record_first_keys(&gateway).await;
         Self::listen(
             settings,
             sockets,

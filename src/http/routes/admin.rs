@@ -15,7 +15,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::{keys, revocations};
+use super::{keys, outside_root, revocations};
 use crate::{
     audit::{Draft, Group, TrailError},
     authorize::lock::{LockRefused, LockTarget},
@@ -54,6 +54,8 @@ pub fn routes(state: AdminState) -> Router {
         .route("/v1/bundle", get(bundle))
         .route("/v1/clock/confirm", post(confirm_clock))
         .route("/v1/keys", get(keys::list))
+        .route("/v1/keys/chain", post(outside_root::install))
+        .route("/v1/keys/csr", post(outside_root::request))
         .route("/v1/keys/revoke", post(keys::revoke))
         .route("/v1/keys/rotate", post(keys::rotate))
         .route("/v1/locks", get(locks).post(add_lock))

@@ -18,12 +18,13 @@ use crate::{
     http::{body, error::Refusal, request_refusal::RequestRefusal},
     mint::{
         MintRefusal,
-        authority::{Purpose, State as Standing},
+        authority::{OUTSIDE, Purpose, State as Standing},
         rotation::{
-            Alarm, RotationFailed, Standing as Key,
+            Alarm, RotationFailed, Standing as Key, Waits,
             forced::{NotForced, Selection, earliest_activation},
         },
     },
+    secret::Digest,
 };
 
 /// Shows all keys, what is seen of them, and what somebody should look at.
@@ -107,11 +108,14 @@ fn kid(body: &[u8]) -> Result<String, RequestRefusal> {
     }
 }
 
-fn refused(failed: &RotationFailed) -> Response {
+pub(super) fn refused(failed: &RotationFailed) -> Response {
+    if let RotationFailed::Chain(why) = failed {
+        return Refusal::from(why).into_problem(None);
+    }
     if let RotationFailed::Forced(why) = failed {
         let name = match why {
             NotForced::KeyUnknown { .. } => Some("kid"),
-            NotForced::NoRoom { .. } | NotForced::NothingActive => Some("purpose"),
+            NotForced::NoRoom { .. } | NotForced::NothingActive | NotForced::RootInStore => Some("purpose"),
             NotForced::Unreadable(_) => None,
         };
         if let Some(name) = name {
@@ -132,25 +136,31 @@ fn refused(failed: &RotationFailed) -> Response {
 fn shown(state: &AdminState) -> Value {
     let condition = state.engine.condition();
     let set = state.gateway().minter.keys().load();
-    let keys: Vec<Value> = set
-        .authorities()
-        .iter()
-        .map(|one| {
-            let standing = condition.keys.iter().find(|key| key.id == one.id());
-            let mut shown = json!({
-                "kid": one.id(),
-                "purpose": one.purpose().as_str(),
-                "algorithm": one.public_jwk().algorithm().as_str(),
-                "state": one.state().as_str(),
-                "expires": rfc3339(one.expires()),
-                "public_jwk": one.public_jwk(),
-            });
-            if let (Some(key), Value::Object(members)) = (standing, &mut shown) {
-                members.extend(progress(state, key));
-            }
-            shown
-        })
-        .collect();
+    let here = set.authorities().iter().map(|one| {
+        let mut shown = json!({
+            "kid": one.id(),
+            "purpose": one.purpose().as_str(),
+            "algorithm": one.public_jwk().algorithm().as_str(),
+            "state": one.state().as_str(),
+            "expires": rfc3339(one.expires()),
+            "public_jwk": one.public_jwk(),
+        });
+        more(state, one.id(), &mut shown);
+        shown
+    });
+    let outside = set.outside_roots().iter().map(|one| {
+        let mut shown = json!({
+            "kid": one.id(),
+            "purpose": Purpose::X509Root.as_str(),
+            "algorithm": OUTSIDE,
+            "state": one.state().as_str(),
+            "expires": rfc3339(one.expires()),
+            "sha256": Digest::of(one.certificate()).to_string(),
+        });
+        more(state, one.id(), &mut shown);
+        shown
+    });
+    let keys: Vec<Value> = here.chain(outside).collect();
     let alarms: Vec<String> = condition.alarms.iter().map(ToString::to_string).collect();
     let replicas = condition.seen.replicas.iter().map(
         |report| json!({ "name": report.replica, "generation": report.generation, "at_seconds": report.at_seconds }),
@@ -163,6 +173,14 @@ fn shown(state: &AdminState) -> Value {
         "replicas": replicas.collect::<Vec<_>>(),
         "unreachable": condition.unreachable,
     })
+}
+
+fn more(state: &AdminState, id: &str, shown: &mut Value) {
+    let condition = state.engine.condition();
+    let standing = condition.keys.iter().find(|key| key.id == id);
+    if let (Some(key), Value::Object(members)) = (standing, shown) {
+        members.extend(progress(state, key));
+    }
 }
 
 /// How far a key has come: what is seen of it where, and when it may sign at the earliest.
@@ -184,6 +202,11 @@ fn progress(state: &AdminState, key: &Key) -> serde_json::Map<String, Value> {
         }
         Standing::Retired => add("removed_after", rfc3339(key.removes).into()),
         Standing::Observed | Standing::Prepared | Standing::Published => {
+            let waits = key.waits.map(|waits| match waits {
+                Waits::Chain => "chain",
+                Waits::Root => "root",
+            });
+            add("waits_for", waits.into());
             let earliest = earliest_activation(key, now, rules).map(rfc3339);
             add("earliest_activation", earliest.into());
             let places = condition.seen.places.iter().map(|place| {

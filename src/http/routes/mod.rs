@@ -5,6 +5,7 @@ pub mod exchange;
 mod keys;
 pub mod metadata;
 pub mod openapi;
+mod outside_root;
 pub mod revocations;
 pub mod svid_x509;
 pub mod token;

@@ -8,7 +8,7 @@ use rcgen::Issuer;
 
 use super::{
     Authority, KeyRingRefused, Purpose, State,
-    stored::{name, read_row},
+    stored::{is_outside, name, read_row},
 };
 use crate::{
     clock::{from_unix_seconds, unix_seconds},
@@ -16,6 +16,7 @@ use crate::{
     mint::{
         issuing::{Letterhead, NotIssued, Pen, RawKey},
         keys::{Key, KeySource, KeyUnavailable},
+        outside::RootPlace,
         profile::{self, BACKDATE, Validity},
     },
     secret::Random,
@@ -30,6 +31,8 @@ pub struct Certification<'a> {
     pub trust_domain: &'a TrustDomain,
     /// Gives serial numbers.
     pub random: &'a dyn Random,
+    /// Where the root's key is.
+    pub root: RootPlace,
 }
 
 /// LIMITS.md: a JWT authority lives 30 days.
@@ -113,7 +116,8 @@ pub async fn new_intermediate(
     Ok(row)
 }
 
-/// Makes a key of any kind that waits to be published, beside `rows`.
+/// Makes a key of any kind that waits to be published, beside `rows`; where the root is outside, an intermediate waits for
+/// its chain first.
 ///
 /// # Errors
 /// Fails where the key source does, on an algorithm that nobody signs with, and for an intermediate without a root that signs.
@@ -130,19 +134,30 @@ pub(in crate::mint) async fn prepare(
     };
     let algorithm = found.ok_or_else(unknown)?;
     match purpose {
-        Purpose::Audit | Purpose::Jwt => {
-            let (key, sealed) = source.generate(purpose, algorithm)?;
-            Ok(row(&*key, sealed, (purpose, algorithm), now))
+        Purpose::Audit | Purpose::Jwt => uncertified(source, (purpose, algorithm), now),
+        Purpose::X509Intermediate if certification.root == RootPlace::Outside => {
+            uncertified(source, (purpose, algorithm), now)
         }
         Purpose::X509Intermediate => {
-            let signs =
-                |row: &&AuthorityRow| row.purpose == Purpose::X509Root.as_str() && row.state == State::Active.as_str();
+            let signs = |row: &&AuthorityRow| {
+                let is_root = row.purpose == Purpose::X509Root.as_str() && !is_outside(row);
+                is_root && row.state == State::Active.as_str()
+            };
             let root = rows.iter().find(signs).ok_or(KeyRingRefused::NoRoot)?;
             let root = read_row(source, root)?;
             Ok(new_intermediate(source, certification, &root, now).await?)
         }
         Purpose::X509Root => Ok(new_root(source, certification, now).await?),
     }
+}
+
+fn uncertified(
+    source: &dyn KeySource,
+    kind: (Purpose, SigningAlgorithm),
+    now: SystemTime,
+) -> Result<AuthorityRow, KeyRingRefused> {
+    let (key, sealed) = source.generate(kind.0, kind.1)?;
+    Ok(row(&*key, sealed, kind, now))
 }
 
 /// Lets an authority sign from now on: only for the first of its purpose, when nobody can hold an older set.

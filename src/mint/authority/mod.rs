@@ -4,6 +4,7 @@
 
 mod certified;
 mod genesis;
+mod outside;
 mod ring;
 mod serving;
 pub(in crate::mint) mod stored;
@@ -15,6 +16,7 @@ use rustls::pki_types::CertificateDer;
 pub(in crate::mint) use self::{certified::Certified, genesis::prepare};
 pub use self::{
     genesis::{Certification, life, new_intermediate, new_root},
+    outside::{OUTSIDE, OutsideRoot},
     ring::{KeyRing, Signed},
     serving::{Serving, Stale},
     stored::KeyRingRefused,
@@ -175,6 +177,7 @@ impl Authority {
 pub struct AuthoritySet {
     generation: u64,
     authorities: Vec<Authority>,
+    outside: Vec<OutsideRoot>,
 }
 
 impl AuthoritySet {
@@ -183,9 +186,14 @@ impl AuthoritySet {
         self.generation
     }
 
-    /// Returns all authorities.
+    /// Returns all authorities whose keys are here.
     pub fn authorities(&self) -> &[Authority] {
         &self.authorities
+    }
+
+    /// Returns the roots whose keys are not here.
+    pub fn outside_roots(&self) -> &[OutsideRoot] {
+        &self.outside
     }
 
     /// Returns the keys that verifiers of SVIDs must find.
@@ -206,7 +214,15 @@ impl AuthoritySet {
                 key: root.public.material().clone(),
             })
         });
-        published.collect()
+        let outside = self.outside.iter().filter(|one| one.state().is_published());
+        published.chain(outside.map(OutsideRoot::published)).collect()
+    }
+
+    /// Returns the ids of the roots that verifiers of X.509-SVIDs must find.
+    fn published_root_ids(&self) -> impl Iterator<Item = &str> {
+        let here = self.of(Purpose::X509Root).filter(|one| one.state.is_published());
+        let outside = self.outside.iter().filter(|one| one.state().is_published());
+        here.map(Authority::id).chain(outside.map(OutsideRoot::id))
     }
 
     /// Returns what the documents show.

@@ -20,6 +20,7 @@ use crate::{
     mint::{
         MintRefusal,
         keys::{Key, KeySource, SignatureCheck},
+        outside::RootPlace,
     },
     store::{Authorities, AuthorityRow, Store},
 };
@@ -35,7 +36,8 @@ impl KeyRing {
     /// Opens the store's authorities; an empty store gets its first ones, which sign at once (`genesis`).
     ///
     /// They may: nobody can hold an older key set of an issuer that has never published one. The same goes for a store
-    /// that has keys for tokens but never had a root: no certificate of it can be known anywhere.
+    /// that has keys for tokens but never had a root: no certificate of it can be known anywhere. Where the root is outside,
+    /// no authority for certificates is made here.
     ///
     /// # Errors
     /// Fails where the store or the key source does, where rows contradict each other, and on more than ten published keys.
@@ -49,16 +51,23 @@ impl KeyRing {
             let stored = store.authorities().await?;
             let first = first(source, certification, (&stored, now)).await?;
             if first.is_empty() {
-                return Ok(Self {
-                    set: Arc::new(ArcSwap::from_pointee(read(source, &stored, now)?)),
-                    serving: Arc::default(),
-                });
+                return Ok(Self::of(read(source, &stored, now)?));
             }
-            // Another process may be faster; then its keys are taken.
+            // Another process may be faster; then its keys are taken, or what it left is completed.
             let rows: Vec<_> = stored.rows.into_iter().chain(first).collect();
-            store.replace_authorities(stored.generation, &rows).await?;
+            if store.replace_authorities(stored.generation, &rows).await? {
+                let stored = store.authorities().await?;
+                return Ok(Self::of(read(source, &stored, now)?));
+            }
         }
-        Err(KeyRingRefused::Contended)
+        Err(KeyRingRefused::Contended { tries: MOST_TRIES })
+    }
+
+    fn of(set: AuthoritySet) -> Self {
+        Self {
+            set: Arc::new(ArcSwap::from_pointee(set)),
+            serving: Arc::default(),
+        }
     }
 
     /// Returns the authorities of this moment.
@@ -141,7 +150,11 @@ async fn first(
     if stored.rows.is_empty() {
         first.extend(genesis::first_keys(source, now)?);
     }
-    let certifies = |row: &AuthorityRow| Purpose::X509.contains(&row.purpose.as_str());
+    if certification.root == RootPlace::Outside {
+        return Ok(first);
+    }
+    // A key whose request nobody answered has no certificate that anybody could know.
+    let certifies = |row: &AuthorityRow| Purpose::X509.contains(&row.purpose.as_str()) && !row.certificates.is_empty();
     if !stored.rows.iter().any(certifies) {
         let root = genesis::active(new_root(source, certification, now).await?);
         let issuing = read_row(source, &root)?;
@@ -151,8 +164,9 @@ async fn first(
     Ok(first)
 }
 
-/// Several processes may start on an empty store at once; one of them is the first.
-const MOST_TRIES: usize = 4;
+/// Several processes may start on an empty store at once, and others may rotate its keys meanwhile: more than there are
+/// replicas in any sane deployment.
+const MOST_TRIES: usize = 16;
 
 /// What was signed, with which key.
 #[derive(Debug)]

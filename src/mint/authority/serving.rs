@@ -44,10 +44,7 @@ pub(super) fn judge(
     let found = match authority.purpose {
         Purpose::Audit => true,
         Purpose::Jwt | Purpose::X509Root => published(authority.id()),
-        Purpose::X509Intermediate => authorities
-            .authorities
-            .iter()
-            .any(|one| one.purpose == Purpose::X509Root && one.state.is_published() && published(one.id())),
+        Purpose::X509Intermediate => authorities.published_root_ids().any(published),
     };
     if found {
         Ok(())

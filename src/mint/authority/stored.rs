@@ -7,7 +7,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::{Authority, AuthoritySet, Certified, Purpose, State};
+use super::{Authority, AuthoritySet, Certified, OUTSIDE, OutsideRoot, Purpose, State};
 use crate::{
     clock::{from_unix_seconds, unix_seconds},
     jose::SigningAlgorithm,
@@ -29,9 +29,12 @@ pub enum KeyRingRefused {
         /// What was asked for.
         found: String,
     },
-    /// Another process made the first authorities at the same moment.
-    #[error("another process changed the authorities; start again")]
-    Contended,
+    /// Other processes changed the authorities at each try to make the first ones.
+    #[error("other processes changed the authorities at each of {tries} tries; start again")]
+    Contended {
+        /// How often it was tried.
+        tries: usize,
+    },
     /// An intermediate needs a root that signs.
     #[error("found no root that signs, expected one for an intermediate")]
     NoRoot,
@@ -91,12 +94,12 @@ pub(in crate::mint) fn read(
 ) -> Result<AuthoritySet, KeyRingRefused> {
     contradiction(&stored.rows, now)?;
     let standing = stored.rows.iter().filter(|row| row.state != State::Removed.as_str());
-    let authorities = standing
-        .map(|row| read_row(source, row))
-        .collect::<Result<Vec<_>, _>>()?;
+    let (outside, here): (Vec<_>, Vec<_>) = standing.partition(|row| is_outside(row));
+    let authorities = here.into_iter().map(|row| read_row(source, row));
     let set = AuthoritySet {
         generation: stored.generation,
-        authorities,
+        authorities: authorities.collect::<Result<_, _>>()?,
+        outside: outside.into_iter().map(OutsideRoot::read).collect::<Result<_, _>>()?,
     };
     lint::chain::check(&set)?;
     let found = set.published().len() + set.published_roots().len();
@@ -105,6 +108,17 @@ pub(in crate::mint) fn read(
     } else {
         Ok(set)
     }
+}
+
+/// Tells whether the row is a root whose key is not here.
+pub(in crate::mint) fn is_outside(row: &AuthorityRow) -> bool {
+    row.purpose == Purpose::X509Root.as_str() && row.algorithm == OUTSIDE
+}
+
+/// Tells whether the row is an intermediate that nobody has certified yet.
+pub(in crate::mint) fn waits_for_chain(row: &AuthorityRow) -> bool {
+    let prepared = row.state == State::Prepared.as_str();
+    row.purpose == Purpose::X509Intermediate.as_str() && prepared && row.certificates.is_empty()
 }
 
 /// Refuses rows of which at least one must be wrong (T-12).
@@ -132,7 +146,7 @@ fn contradiction(rows: &[AuthorityRow], now: SystemTime) -> Result<(), KeyRingRe
     Ok(())
 }
 
-pub(super) fn read_row(source: &dyn KeySource, row: &AuthorityRow) -> Result<Authority, KeyRingRefused> {
+pub(in crate::mint) fn read_row(source: &dyn KeySource, row: &AuthorityRow) -> Result<Authority, KeyRingRefused> {
     let unreadable = |field, found: &str| KeyRingRefused::unreadable(row, field, found);
     let purpose = Purpose::ALL.into_iter().find(|one| one.as_str() == row.purpose);
     let purpose = purpose.ok_or_else(|| unreadable("purpose", &row.purpose))?;
@@ -152,6 +166,7 @@ pub(super) fn read_row(source: &dyn KeySource, row: &AuthorityRow) -> Result<Aut
     let verifier = verifier(&public)?;
     let certified = match purpose {
         Purpose::Audit | Purpose::Jwt => None,
+        Purpose::X509Intermediate if waits_for_chain(row) => None,
         Purpose::X509Intermediate | Purpose::X509Root => {
             let read = Certified::read(purpose, &public, &row.certificates);
             Some(Arc::new(read.map_err(|found| unreadable("certificates", &found))?))

@@ -8,8 +8,9 @@ use crate::{
         MintRefusal,
         fixture::{certification, now, source},
         keys::KeySource as _,
+        outside::RootPlace,
     },
-    store::{AuthorityRow, BoxFuture, Store as _, forgetful::ForgetfulStore},
+    store::{AuthorityRow, BoxFuture, Store, forgetful::ForgetfulStore, sqlite::SqliteStore},
 };
 
 /// A process that publishes what it is told.
@@ -261,5 +262,64 @@ async fn refuses_rows_with_words_it_does_not_know() {
             matches!(&refused, Err(KeyRingRefused::RowUnreadable { field: found, .. }) if *found == field),
             "{field}: {refused:?}"
         );
+    }
+}
+
+#[tokio::test]
+async fn a_root_outside_leaves_the_first_authorities_without_any_for_certificates() {
+    let store = ForgetfulStore::new();
+    let certification = Certification {
+        root: RootPlace::Outside,
+        ..certification()
+    };
+
+    let ring = KeyRing::open(&*store, &source(1), certification, now()).await.unwrap();
+    let again = KeyRing::open(&*store, &source(1), certification, now()).await.unwrap();
+
+    let set = ring.load();
+    let purposes: Vec<_> = set.authorities().iter().map(Authority::purpose).collect();
+    assert_eq!(purposes, [Purpose::Jwt, Purpose::Jwt, Purpose::Audit]);
+    assert!(set.published_roots().is_empty());
+    assert_eq!(set.generation(), again.load().generation());
+}
+
+#[tokio::test]
+async fn sixteen_tries_make_the_first_authorities_and_fewer_are_refused() {
+    let store = ForgetfulStore::new();
+    store.lose_swaps(15);
+    let ring = KeyRing::open(&*store, &source(1), certification(), now())
+        .await
+        .unwrap();
+    assert_eq!(ring.load().authorities().len(), 5);
+
+    let store = ForgetfulStore::new();
+    store.lose_swaps(16);
+    let refused = KeyRing::open(&*store, &source(1), certification(), now()).await;
+    assert!(
+        matches!(refused, Err(KeyRingRefused::Contended { tries: 16 })),
+        "{refused:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn processes_that_start_at_once_on_an_empty_store_have_one_key_set() {
+    let directory = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}", directory.path().join("store.db").display());
+    let sqlite = SqliteStore::open(&url).await.unwrap();
+    let stores: [Arc<dyn Store>; 2] = [ForgetfulStore::new(), Arc::new(sqlite)];
+    for store in stores {
+        let starts = (0..8).map(|_| {
+            let store = Arc::clone(&store);
+            tokio::spawn(async move { KeyRing::open(&*store, &source(1), certification(), now()).await })
+        });
+        let mut seen = Vec::new();
+        for started in starts.collect::<Vec<_>>() {
+            let set = started.await.unwrap().unwrap().load();
+            let ids: Vec<_> = set.authorities().iter().map(|one| one.id().to_owned()).collect();
+            seen.push((set.generation(), ids));
+        }
+        seen.dedup();
+        assert_eq!(seen.len(), 1, "{store:?}: {seen:?}");
+        assert_eq!((seen[0].0, seen[0].1.len()), (1, 5));
     }
 }

@@ -12,7 +12,7 @@ use std::{
 use super::{Engine, EngineParts, FactReports, Journal, Place, Replica, ReplicaParts, Rules, Standing, Unwell};
 use crate::{
     clock::{Clock as _, FakeClock},
-    mint::{KeyRing, fixture::parts},
+    mint::{KeyRing, fixture::parts, outside::RootPlace},
     store::{BoxFuture, Store, forgetful::ForgetfulStore},
 };
 
@@ -23,6 +23,7 @@ pub(super) struct Ground {
     pub(super) place: Arc<Balancer>,
     pub(super) journal: Arc<Entries>,
     pub(super) rules: Rules,
+    pub(super) root: RootPlace,
 }
 
 /// One process.
@@ -39,7 +40,15 @@ impl Ground {
             place: Arc::default(),
             journal: Arc::default(),
             rules: Rules::default(),
+            root: RootPlace::Store,
         }
+    }
+
+    /// Lets the root be where `root` says, for processes that start from now on.
+    pub(super) fn with_root(mut self, root: RootPlace) -> Self {
+        self.rules = Rules::default().with_root(root);
+        self.root = root;
+        self
     }
 
     pub(super) fn parts(&self) -> ReplicaParts {
@@ -51,7 +60,7 @@ impl Ground {
 
     /// Starts a process in the `place`th of two places; the balancer sends requests to it.
     pub(super) async fn start(&self, place: u32) -> Process {
-        let (ring, replica) = Replica::open(self.parts()).await.unwrap();
+        let (ring, replica) = Replica::open_under(self.root, self.parts()).await.unwrap();
         self.place.set(place as usize, &replica);
         let parts = EngineParts {
             name: place.to_string(),
@@ -114,6 +123,10 @@ impl Balancer {
         } else {
             replicas.push(Arc::clone(replica));
         }
+    }
+
+    pub(super) fn keep_none(&self) {
+        self.replicas.lock().unwrap().clear();
     }
 
     pub(super) fn keep_only(&self, place: usize) {

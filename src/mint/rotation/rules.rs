@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use crate::mint::{
     MAX_RELEASED_SVID_LIFE, MAX_X509_SVID_LIFE,
-    authority::{Purpose, life},
+    authority::{OUTSIDE, Purpose, life},
+    outside::RootPlace,
 };
 
 /// One place in the key set: exactly one authority of it signs at a time.
@@ -138,6 +139,35 @@ impl Rules {
             .map_or(Duration::ZERO, |life| self.lag + life.signed + self.kept)
     }
 
+    /// Lets the root's key be where `root` says.
+    #[must_use]
+    pub fn with_root(mut self, root: RootPlace) -> Self {
+        let algorithm = match root {
+            RootPlace::Outside => OUTSIDE,
+            RootPlace::Store => "ES256",
+        };
+        for lane in self.lanes.iter_mut().filter(|lane| lane.purpose == Purpose::X509Root) {
+            algorithm.clone_into(&mut lane.algorithm);
+        }
+        self
+    }
+
+    /// Returns where the root's key is.
+    pub fn root(&self) -> RootPlace {
+        if self.wants(Purpose::X509Root, OUTSIDE) {
+            RootPlace::Outside
+        } else {
+            RootPlace::Store
+        }
+    }
+
+    /// Returns the shortest life that a certificate for an intermediate is taken with.
+    ///
+    /// Its successor would be due at once otherwise, and no SVID under it could have its full life.
+    pub fn least_certified(&self) -> Duration {
+        self.activates_before(Purpose::X509Intermediate) + self.x509_intermediate.signed
+    }
+
     /// Returns whether some lane is `purpose` with `algorithm`.
     pub fn wants(&self, purpose: Purpose, algorithm: &str) -> bool {
         let mut lanes = self.lanes.iter();
@@ -193,6 +223,7 @@ mod tests {
         assert_eq!(rules.activates_before(Purpose::X509Intermediate), DAY * 5);
         assert_eq!(rules.prepares_before(Purpose::X509Root), DAY * 30);
         assert_eq!(rules.activates_before(Purpose::X509Root), DAY * 7);
+        assert_eq!(rules.least_certified(), DAY * 6);
     }
 
     #[test]

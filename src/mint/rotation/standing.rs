@@ -7,7 +7,11 @@ use std::time::{Duration, SystemTime};
 use super::rules::{Lane, Rules, must_be_found};
 use crate::{
     clock::from_unix_seconds,
-    mint::authority::{KeyRingRefused, Purpose, State},
+    mint::{
+        authority::{KeyRingRefused, OUTSIDE, Purpose, State, stored},
+        der,
+        lint::chain::leads_to,
+    },
     store::AuthorityRow,
 };
 
@@ -28,10 +32,21 @@ pub struct Standing {
     pub expires: SystemTime,
     /// When it may leave the documents; once it is removed, when it did.
     pub removes: SystemTime,
+    /// What must come from outside before it can be published.
+    pub waits: Option<Waits>,
+}
+
+/// What an intermediate waits for whose root is outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waits {
+    /// For its chain.
+    Chain,
+    /// For the root above it, which does not sign yet: not everybody has taken it.
+    Root,
 }
 
 impl Standing {
-    /// Reads a row.
+    /// Reads a row by itself.
     ///
     /// # Errors
     /// Refuses words and times that this program does not know.
@@ -51,6 +66,7 @@ impl Standing {
             activates: moment("activates", row.activates_seconds)?,
             expires: moment("expires", row.expires_seconds)?,
             removes: moment("removes", row.removes_seconds)?,
+            waits: stored::waits_for_chain(row).then_some(Waits::Chain),
         })
     }
 
@@ -59,7 +75,19 @@ impl Standing {
     /// # Errors
     /// Refuses the first that cannot be read.
     pub fn all(rows: &[AuthorityRow]) -> Result<Vec<Self>, KeyRingRefused> {
-        rows.iter().map(Self::of).collect()
+        let mut keys = rows.iter().map(Self::of).collect::<Result<Vec<_>, _>>()?;
+        let coming: Vec<&AuthorityRow> = rows
+            .iter()
+            .zip(&keys)
+            .filter(|(row, key)| stored::is_outside(row) && key.is_pending())
+            .map(|(row, _)| row)
+            .collect();
+        for (row, key) in rows.iter().zip(&mut keys) {
+            if coming.iter().any(|root| is_under(row, root)) {
+                key.waits = Some(Waits::Root);
+            }
+        }
+        Ok(keys)
     }
 
     /// Returns what it signs.
@@ -70,6 +98,11 @@ impl Standing {
     /// Returns whether it has yet to sign for the first time.
     pub fn is_pending(&self) -> bool {
         matches!(self.state, State::Prepared | State::Published | State::Observed)
+    }
+
+    /// Returns whether it is a root whose key is not here.
+    pub fn is_outside(&self) -> bool {
+        self.purpose() == Purpose::X509Root && self.lane.algorithm == OUTSIDE
     }
 
     /// Returns whether verifiers find it in our documents.
@@ -87,6 +120,16 @@ impl Standing {
         let before = rules.activates_before(self.purpose());
         self.expires.checked_sub(before).unwrap_or(self.expires)
     }
+}
+
+/// Tells whether `row` is an intermediate whose chain leads to `root`.
+pub(super) fn is_under(row: &AuthorityRow, root: &AuthorityRow) -> bool {
+    let certificates = |row: &AuthorityRow| {
+        let parts = der::split(&row.certificates).unwrap_or_default();
+        parts.into_iter().map(|part| part.to_vec().into()).collect::<Vec<_>>()
+    };
+    let is_intermediate = row.purpose == Purpose::X509Intermediate.as_str() && row.state != State::Removed.as_str();
+    is_intermediate && leads_to(&certificates(row), &certificates(root)).is_ok()
 }
 
 /// Tells whether `now` is at most `before` ahead of `end`.

@@ -90,7 +90,12 @@ impl Step {
             Self::Lose { id, .. } => change(&mut rows, id, |row| row.state = word(State::Published)),
             Self::Observe { id } => change(&mut rows, id, |row| {
                 row.state = word(State::Observed);
-                row.activates_seconds = full_seconds(now + after_seen(row, rules));
+                let lead = after_seen(row, rules);
+                row.activates_seconds = if lead.is_zero() {
+                    unix_seconds(now)
+                } else {
+                    full_seconds(now + lead)
+                };
             }),
             Self::Prepare { .. } => rows.extend(made),
             Self::Publish { id } => change(&mut rows, id, |row| row.state = word(State::Published)),

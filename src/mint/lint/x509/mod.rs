@@ -230,7 +230,8 @@ fn path(own: &CertificateDer<'_>, issuer: &CertificateDer<'_>, now: SystemTime) 
         .map_err(refused)
 }
 
-const SIGNATURES: [x509_parser::der_parser::oid::Oid<'static>; 5] = [
+/// With SHA-256 or more, by algorithms that webpki verifies.
+pub(in crate::mint) const SIGNATURES: [x509_parser::der_parser::oid::Oid<'static>; 5] = [
     OID_SIG_ECDSA_WITH_SHA256,
     OID_SIG_ECDSA_WITH_SHA384,
     OID_PKCS1_SHA256WITHRSA,

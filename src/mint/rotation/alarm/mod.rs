@@ -8,13 +8,26 @@ use super::{
     decision::{active, has_room},
     observation::{Observations, Unseen},
     rules::{Lane, Rules},
-    standing::Standing,
+    standing::{Standing, Waits},
 };
-use crate::mint::authority::State;
+use crate::{
+    clock::rfc3339,
+    mint::{
+        authority::{Purpose, State},
+        outside::RootPlace,
+    },
+};
 
 /// Something about the keys that somebody should look at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Alarm {
+    /// No intermediate is certified for the time when the next is due; only somebody outside can.
+    ChainWanted {
+        /// The key whose request waits.
+        request: Option<String>,
+        /// When the intermediate that signs ends; `None` where none does.
+        ends: Option<SystemTime>,
+    },
     /// No room for another key, although one is due.
     NoRoom {
         /// For what.
@@ -31,6 +44,13 @@ pub enum Alarm {
         id: String,
         /// Since when.
         since: SystemTime,
+    },
+    /// A root outside comes to its end, and no other is pinned beside it.
+    RootEnds {
+        /// The root.
+        id: String,
+        /// When.
+        ends: SystemTime,
     },
     /// A place shows a key that is not ours.
     Stranger {
@@ -52,27 +72,51 @@ impl Alarm {
     /// Returns the word for metrics.
     pub fn kind(&self) -> &'static str {
         match self {
+            Self::ChainWanted { .. } => "chain_wanted",
             Self::NoRoom { .. } => "no_room",
             Self::NothingActive { .. } => "nothing_active",
             Self::Overdue { .. } => "overdue",
+            Self::RootEnds { .. } => "root_ends",
             Self::Stranger { .. } => "stranger",
             Self::Unseen { .. } => "unseen",
         }
     }
 
     /// All words of [`Self::kind`].
-    pub const KINDS: [&str; 5] = ["no_room", "nothing_active", "overdue", "stranger", "unseen"];
+    pub const KINDS: [&str; 7] = [
+        "chain_wanted",
+        "no_room",
+        "nothing_active",
+        "overdue",
+        "root_ends",
+        "stranger",
+        "unseen",
+    ];
 }
 
 impl fmt::Display for Alarm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = |lane: &Lane| format!("{} with {}", lane.purpose.as_str(), lane.algorithm);
         match self {
+            Self::ChainWanted { request, ends } => {
+                match request {
+                    Some(id) => write!(f, "key {id} waits for a chain from the root outside")?,
+                    None => f.write_str("no key waits for a chain from the root outside")?,
+                }
+                match ends {
+                    Some(ends) => write!(f, "; the intermediate that signs ends {}", rfc3339(*ends)),
+                    None => f.write_str("; no X.509-SVID is signed until it is installed"),
+                }
+            }
             Self::NoRoom { lane } => write!(f, "no room to publish another key for {}", kind(lane)),
             Self::NothingActive { lane } => write!(f, "no key signs for {}", kind(lane)),
             Self::Overdue { id, since } => {
-                let since = crate::clock::rfc3339(*since);
+                let since = rfc3339(*since);
                 write!(f, "key {id} should have been replaced by {since} and goes on signing")
+            }
+            Self::RootEnds { id, ends } => {
+                let ends = rfc3339(*ends);
+                write!(f, "root {id} ends {ends}, and no other is pinned beside it")
             }
             Self::Stranger { id, place } => write!(f, "{place} shows key {id}, which is not ours"),
             Self::Unseen { id, because } => write!(f, "key {id} cannot become active: {because}"),
@@ -89,7 +133,8 @@ pub fn alarms(keys: &[Standing], seen: &Observations, now: SystemTime, rules: &R
             id: key.id.clone(),
             since: key.expires,
         });
-    let lanes = rules.lanes.iter().filter_map(|lane| {
+    let made_here = |lane: &&Lane| lane.purpose != Purpose::X509Root || rules.root() == RootPlace::Store;
+    let lanes = rules.lanes.iter().filter(made_here).filter_map(|lane| {
         let signing = active(keys, lane);
         let waits = keys
             .iter()
@@ -105,9 +150,35 @@ pub fn alarms(keys: &[Standing], seen: &Observations, now: SystemTime, rules: &R
     });
     overdue
         .chain(lanes)
+        .chain(outside(keys, now, rules))
         .chain(unseen(keys, seen, now, rules))
         .chain(strangers(keys, seen))
         .collect()
+}
+
+/// What only somebody outside can do, told as early as our own keys are prepared.
+fn outside(keys: &[Standing], now: SystemTime, rules: &Rules) -> Vec<Alarm> {
+    let lanes = rules.lanes.iter().filter(|_| rules.root() == RootPlace::Outside);
+    let wanted = lanes.filter_map(|lane| {
+        let signing = active(keys, lane);
+        let due = signing.is_none_or(|active| active.needs_successor(now, rules));
+        let mut pending = keys.iter().filter(|key| key.lane == *lane && key.is_pending());
+        if !due || pending.clone().any(|key| key.waits != Some(Waits::Chain)) {
+            return None;
+        }
+        match (lane.purpose, signing) {
+            (Purpose::X509Intermediate, _) => Some(Alarm::ChainWanted {
+                request: pending.next().map(|key| key.id.clone()),
+                ends: signing.map(|active| active.expires),
+            }),
+            (Purpose::X509Root, Some(root)) => Some(Alarm::RootEnds {
+                id: root.id.clone(),
+                ends: root.expires,
+            }),
+            (Purpose::Audit | Purpose::Jwt | Purpose::X509Root, _) => None,
+        }
+    });
+    wanted.collect()
 }
 
 /// A successor that is not seen matters once there is no more than the lead left.

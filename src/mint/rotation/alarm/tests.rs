@@ -44,7 +44,7 @@ fn a_purpose_without_an_active_key_is_named() {
 fn a_successor_that_nobody_sees_matters_when_only_the_lead_is_left() {
     let mut rows = both();
     rows.push(row("next", "ES256", "published"));
-    let lead = rules().signs_after_seen(crate::mint::authority::Purpose::Jwt);
+    let lead = rules().signs_after_seen(Purpose::Jwt);
     rows[1] = expiring(rows[1].clone(), DAY * 5 + lead + SECOND);
     let unseen = seen(&["rsa", "ec"], now());
     assert!(raised(&rows, &unseen).is_empty());

@@ -7,11 +7,14 @@ use std::time::SystemTime;
 
 use super::{
     observation::Observations,
-    rules::{MOST_PUBLISHED, MOST_ROOTS, MOST_TOMBSTONES, Rules, TOMBSTONE_LIFE, must_be_found},
-    standing::Standing,
+    rules::{Lane, MOST_PUBLISHED, MOST_ROOTS, MOST_TOMBSTONES, Rules, TOMBSTONE_LIFE, must_be_found},
+    standing::{Standing, Waits},
     step::Step,
 };
-use crate::mint::authority::{Purpose, State};
+use crate::mint::{
+    authority::{Purpose, State},
+    outside::RootPlace,
+};
 
 /// Returns the next change that is due, or `None`.
 ///
@@ -43,7 +46,7 @@ pub fn has_room(keys: &[Standing], purpose: Purpose) -> bool {
 }
 
 /// Returns the key of `of`'s lane that signs.
-pub(super) fn active<'a>(keys: &'a [Standing], of: &super::rules::Lane) -> Option<&'a Standing> {
+pub(super) fn active<'a>(keys: &'a [Standing], of: &Lane) -> Option<&'a Standing> {
     keys.iter().find(|key| key.state == State::Active && key.lane == *of)
 }
 
@@ -74,11 +77,15 @@ fn loss(keys: &[Standing], seen: &Observations, now: SystemTime, rules: &Rules) 
     })
 }
 
-/// A key that waits for a lane that nobody wants any more has signed nothing: it may go at once.
+/// A key that waits for a lane that nobody wants any more, or for a chain that nobody is asked for any more, has signed
+/// nothing: it may go at once.
 fn discard(keys: &[Standing], rules: &Rules) -> Option<Step> {
     let rotated = |key: &&Standing| rules.life(key.purpose()).is_some();
     let mut pending = keys.iter().filter(rotated).filter(|key| key.is_pending());
-    let key = pending.find(|key| !rules.wants(key.purpose(), &key.lane.algorithm))?;
+    let key = pending.find(|key| {
+        let in_vain = key.waits == Some(Waits::Chain) && rules.root() == RootPlace::Store;
+        in_vain || !rules.wants(key.purpose(), &key.lane.algorithm)
+    })?;
     Some(Step::Discard { id: key.id.clone() })
 }
 
@@ -106,7 +113,7 @@ fn observation(keys: &[Standing], seen: &Observations, now: SystemTime, rules: &
 
 fn publication(keys: &[Standing]) -> Option<Step> {
     let mut prepared = keys.iter().filter(|key| key.state == State::Prepared);
-    let key = prepared.find(|key| has_room(keys, key.purpose()))?;
+    let key = prepared.find(|key| key.waits.is_none() && has_room(keys, key.purpose()))?;
     Some(Step::Publish { id: key.id.clone() })
 }
 
@@ -133,14 +140,21 @@ fn preparation(keys: &[Standing], now: SystemTime, rules: &Rules) -> Option<Step
     let lane = lanes.find(|lane| {
         let waiting = keys.iter().any(|key| key.is_pending() && key.lane == **lane);
         let due = active(keys, lane).is_none_or(|active| active.needs_successor(now, rules));
-        // An intermediate needs a root that signs.
-        let possible = lane.purpose != Purpose::X509Intermediate
-            || keys
-                .iter()
-                .any(|key| key.purpose() == Purpose::X509Root && key.state == State::Active);
-        due && !waiting && possible && (!must_be_found(lane.purpose) || has_room(keys, lane.purpose))
+        due && !waiting && possible(keys, lane, rules) && (!must_be_found(lane.purpose) || has_room(keys, lane.purpose))
     })?;
     Some(Step::Prepare { lane: lane.clone() })
+}
+
+/// An intermediate needs a root that signs, or somebody outside who will; a root outside is not made here.
+fn possible(keys: &[Standing], lane: &Lane, rules: &Rules) -> bool {
+    let here = |key: &Standing| key.purpose() == Purpose::X509Root && !key.is_outside();
+    match (lane.purpose, rules.root()) {
+        (Purpose::Audit | Purpose::Jwt, _)
+        | (Purpose::X509Intermediate, RootPlace::Outside)
+        | (Purpose::X509Root, RootPlace::Store) => true,
+        (Purpose::X509Intermediate, RootPlace::Store) => keys.iter().any(|key| here(key) && key.state == State::Active),
+        (Purpose::X509Root, RootPlace::Outside) => false,
+    }
 }
 
 #[cfg(test)]

@@ -423,7 +423,10 @@ fn an_intermediate_waits_for_no_verifier_but_for_a_root() {
     let mut rows = vec![of("root", "x509_root", "active")];
     let lane = Lane::new(Purpose::X509Intermediate, "ES256");
     assert_eq!(step(&rows), Some(Step::Prepare { lane }));
-    rows.push(of("inter", "x509_intermediate", "prepared"));
+    rows.push(AuthorityRow {
+        certificates: vec![1],
+        ..of("inter", "x509_intermediate", "prepared")
+    });
     for expected in ["published", "observed", "active"] {
         let due = step(&rows).unwrap();
         rows = due.apply(&rows, None, now(), &rules);

@@ -3,6 +3,8 @@
 //! Any number of processes may run one on the same store. Nothing it knows matters but what the store holds: it may die
 //! between any two lines, and another goes on from there.
 
+mod outside;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
@@ -26,9 +28,14 @@ use super::{
 };
 use crate::{
     clock::{from_unix_seconds, unix_seconds},
-    mint::authority::{self, KeyRingRefused},
+    mint::{
+        authority::{self, KeyRingRefused},
+        outside::ChainRefused,
+    },
     store::{Authorities, AuthorityRow, BoxFuture, StoreError},
 };
+
+pub use self::outside::Installed;
 
 /// A public place that our keys are served at.
 pub trait Place: Send + Sync + fmt::Debug {
@@ -99,6 +106,9 @@ pub struct Engine {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RotationFailed {
+    /// A chain is not what was asked for.
+    #[error(transparent)]
+    Chain(#[from] ChainRefused),
     /// Others changed the authorities at each try.
     #[error("other processes changed the authorities at each of {tries} tries")]
     Contended {
@@ -245,7 +255,7 @@ impl Engine {
     async fn make(&self, lane: &Lane, rows: &[AuthorityRow], now: SystemTime) -> Result<AuthorityRow, KeyRingRefused> {
         let parts = self.replica.parts();
         let kind = (lane.purpose, lane.algorithm.as_str());
-        authority::prepare(&*parts.source, parts.certification(), kind, (rows, now)).await
+        authority::prepare(&*parts.source, self.replica.certification(), kind, (rows, now)).await
     }
 
     async fn look(&self, looks: &mut BTreeMap<String, Look>) -> BTreeMap<String, String> {
@@ -327,7 +337,7 @@ impl Engine {
         for _ in 0..MOST_TRIES {
             let stored = self.replica.parts().store.authorities().await?;
             let now = self.replica.parts().clock.now();
-            let lane = forced::replacement_needed(&stored.rows, id)?;
+            let lane = forced::replacement_needed(&stored.rows, id, &self.parts.rules)?;
             let made = match lane {
                 Some(lane) => Some(self.make(&lane, &stored.rows, now).await?),
                 None => None,

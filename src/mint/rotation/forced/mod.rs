@@ -7,12 +7,15 @@ use std::time::SystemTime;
 use super::{
     decision::has_room,
     rules::{Lane, Rules, must_be_found},
-    standing::Standing,
+    standing::{Standing, is_under},
     step::{activate, remove},
 };
 use crate::{
     clock::{from_unix_seconds, unix_seconds},
-    mint::authority::{KeyRingRefused, Purpose, State},
+    mint::{
+        authority::{KeyRingRefused, Purpose, State},
+        outside::RootPlace,
+    },
     store::AuthorityRow,
 };
 
@@ -31,7 +34,7 @@ impl Selection {
             None => key.purpose() != Purpose::X509Root,
             Some(purpose) => key.purpose() == purpose,
         };
-        of_purpose && self.algorithm.as_ref().is_none_or(|one| *one == key.lane.algorithm)
+        of_purpose && !key.is_outside() && self.algorithm.as_ref().is_none_or(|one| *one == key.lane.algorithm)
     }
 }
 
@@ -52,8 +55,14 @@ pub enum NotForced {
         purpose: &'static str,
     },
     /// No such key signs.
-    #[error("found no active key that this would replace; checkpoints' key is not rotated")]
+    #[error(
+        "found no active key that this would replace; the key of checkpoints is not rotated, and a root outside by \
+         installing a chain under another"
+    )]
     NothingActive,
+    /// There is nobody outside to certify our intermediates.
+    #[error("the root is in the store and certifies intermediates by itself, expected `x509.root = \"outside\"`")]
+    RootInStore,
     /// A row cannot be read.
     #[error("the authorities cannot be read")]
     Unreadable(#[from] KeyRingRefused),
@@ -118,10 +127,16 @@ pub struct Revoked {
 ///
 /// # Errors
 /// Refuses an unknown key.
-pub fn replacement_needed(rows: &[AuthorityRow], id: &str) -> Result<Option<Lane>, NotForced> {
+pub fn replacement_needed(rows: &[AuthorityRow], id: &str, rules: &Rules) -> Result<Option<Lane>, NotForced> {
     let keys = Standing::all(rows)?;
     let key = known(&keys, id)?;
-    let needed = key.state == State::Active && successor(&keys, key).is_none();
+    // What somebody outside certifies cannot be replaced here and now.
+    let ours = match key.purpose() {
+        Purpose::Audit | Purpose::Jwt => true,
+        Purpose::X509Intermediate => rules.root() == RootPlace::Store,
+        Purpose::X509Root => !key.is_outside(),
+    };
+    let needed = ours && key.state == State::Active && successor(&keys, key).is_none();
     Ok(needed.then(|| key.lane.clone()))
 }
 
@@ -149,8 +164,13 @@ pub fn revoke(
     {
         rows.extend(made);
     }
+    let root = rows
+        .iter()
+        .find(|row| row.id == key.id && key.purpose() == Purpose::X509Root);
+    let root = root.cloned();
     for row in &mut rows {
-        if row.id == key.id {
+        // What stands below a root cannot be verified without it.
+        if row.id == key.id || root.as_ref().is_some_and(|root| is_under(row, root)) {
             remove(row, now);
         } else if steps_in.as_ref().is_some_and(|one| one.id == row.id) {
             activate(row, now, rules);
@@ -189,12 +209,17 @@ fn known<'a>(keys: &'a [Standing], id: &str) -> Result<&'a Standing, NotForced> 
 
 /// The key of the lane that has come furthest.
 fn successor<'a>(keys: &'a [Standing], of: &Standing) -> Option<&'a Standing> {
-    let pending = keys.iter().filter(|key| key.lane == of.lane && key.is_pending());
+    let ready = |key: &&Standing| key.is_pending() && key.waits.is_none();
+    let pending = keys.iter().filter(|key| key.lane == of.lane).filter(ready);
     pending.max_by_key(|key| (key.state, std::cmp::Reverse(key.created)))
 }
 
-/// Returns the earliest moment at which `key` may sign, if it is seen everywhere from now on; `None` once it has signed.
+/// Returns the earliest moment at which `key` may sign, if it is seen everywhere from now on; `None` once it has signed, and
+/// while it waits for somebody outside.
 pub fn earliest_activation(key: &Standing, now: SystemTime, rules: &Rules) -> Option<SystemTime> {
+    if key.waits.is_some() {
+        return None;
+    }
     match key.state {
         State::Observed => Some(key.activates.max(now)),
         State::Prepared | State::Published => {

@@ -117,12 +117,12 @@ fn a_compromised_key_is_gone_at_once_and_its_successor_signs() {
     assert_eq!(revoked.successor.as_deref(), Some("next"));
     assert_eq!(revoked.signed_until, now() + Duration::from_hours(1));
     assert_eq!(revoked.unknown_until, Some(now() + DAY));
-    assert_eq!(replacement_needed(&rows, "ec").unwrap(), None);
+    assert_eq!(replacement_needed(&rows, "ec", &rules()).unwrap(), None);
 }
 
 #[test]
 fn a_compromised_key_without_a_successor_needs_a_new_one() {
-    let lane = replacement_needed(&both(), "ec").unwrap();
+    let lane = replacement_needed(&both(), "ec", &rules()).unwrap();
     assert_eq!(lane, Some(Lane::new(Purpose::Jwt, "ES256")));
 
     let made = row("new", "ES256", "prepared");

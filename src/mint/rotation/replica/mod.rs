@@ -21,6 +21,7 @@ use crate::{
         AuthoritySet, KeyRing,
         authority::{Certification, KeyRingRefused, Serving, Stale, stored},
         keys::KeySource,
+        outside::RootPlace,
     },
     secret::Random,
     spiffe::TrustDomain,
@@ -51,6 +52,7 @@ pub struct ReplicaParts {
 #[derive(Debug)]
 pub struct Replica {
     parts: ReplicaParts,
+    root: RootPlace,
     set: Arc<ArcSwap<AuthoritySet>>,
     published: Published,
     /// When the copy was last known to be the store's, in milliseconds of uptime.
@@ -80,10 +82,11 @@ pub enum NotRenewed {
 
 impl ReplicaParts {
     /// Returns what certificates of authorities are made with.
-    pub(super) fn certification(&self) -> Certification<'_> {
+    fn certification(&self, root: RootPlace) -> Certification<'_> {
         Certification {
             trust_domain: &self.trust_domain,
             random: &*self.random,
+            root,
         }
     }
 }
@@ -94,11 +97,21 @@ impl Replica {
     /// # Errors
     /// Fails where the store or the key source does, and where what the store holds cannot be believed.
     pub async fn open(parts: ReplicaParts) -> Result<(KeyRing, Arc<Self>), NotRenewed> {
+        Self::open_under(RootPlace::Store, parts).await
+    }
+
+    /// Opens the store's authorities as [`Self::open`] does, with the root's key where `root` says.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub async fn open_under(root: RootPlace, parts: ReplicaParts) -> Result<(KeyRing, Arc<Self>), NotRenewed> {
         let before = parts.clock.uptime();
-        let ring = KeyRing::open(&*parts.store, &*parts.source, parts.certification(), parts.clock.now()).await?;
+        let certification = parts.certification(root);
+        let ring = KeyRing::open(&*parts.store, &*parts.source, certification, parts.clock.now()).await?;
         let documents = documents(&parts, &ring.load())?;
         let replica = Arc::new(Self {
             parts,
+            root,
             set: ring.set(),
             published: Published::new(documents),
             confirmed: AtomicU64::new(milliseconds(before)),
@@ -111,6 +124,11 @@ impl Replica {
     /// Returns what it is made of.
     pub fn parts(&self) -> &ReplicaParts {
         &self.parts
+    }
+
+    /// Returns what certificates of authorities are made with.
+    pub(super) fn certification(&self) -> Certification<'_> {
+        self.parts.certification(self.root)
     }
 
     /// Returns the authorities of this moment.

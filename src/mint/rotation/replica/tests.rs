@@ -43,7 +43,7 @@ async fn tm_20_a_process_that_stood_still_takes_over_what_changed_before_it_sign
     let parts = ground.parts();
     let made = prepare(
         &*parts.source,
-        parts.certification(),
+        parts.certification(RootPlace::Store),
         (Purpose::Jwt, "ES256"),
         (&stored.rows, ground.clock.now()),
     );

@@ -2,6 +2,8 @@
 //!
 //! Goes through the admin socket, so that every change is in the trail.
 
+pub mod outside_root;
+
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -32,6 +34,10 @@ pub struct Arguments {
 /// What to do with keys.
 #[derive(Debug, Subcommand)]
 pub enum Action {
+    /// Prints the request for the intermediate that an authority outside is to certify, where the root is outside.
+    Csr(outside_root::RequestArguments),
+    /// Installs the chain that the authority outside gave for the request.
+    InstallChain(outside_root::ChainArguments),
     /// Lists the keys: where each stands, who sees it, and what somebody should look at.
     List,
     /// Drops a compromised key at once, and says who breaks until when.
@@ -64,6 +70,8 @@ pub async fn run(arguments: Arguments, environment: &Environment, output: &mut O
 async fn keys(arguments: &Arguments, environment: &Environment, output: &mut Output<'_>) -> Result<(), Failure> {
     let admin = AdminSocket::of(&arguments.admin, environment)?;
     match &arguments.action {
+        Action::Csr(asked) => outside_root::request((&admin, asked), arguments.output, output).await?,
+        Action::InstallChain(brought) => outside_root::install((&admin, brought), arguments.output, output).await?,
         Action::List => {
             let keys = read(&admin.get(KEYS, &[]).await?)?;
             match arguments.output {
@@ -139,11 +147,17 @@ fn list(shown: &Value, output: &mut Output<'_>) -> Result<(), Failure> {
 
 fn next(key: &Value) -> String {
     let at = |name: &str| key.get(name).and_then(Value::as_str).map(plain);
+    if let Some(waits) = at("waits_for") {
+        return format!("waits for its {waits}");
+    }
     if let Some(at) = at("earliest_activation") {
         return format!("may sign from {at}");
     }
     if let Some(at) = at("removed_after") {
         return format!("published until {at}");
+    }
+    if text(key, "algorithm") == "outside" {
+        return format!("ends {}", text(key, "expires"));
     }
     at("successor_signs").map_or_else(|| "-".to_owned(), |at| format!("successor signs from {at}"))
 }

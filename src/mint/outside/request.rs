@@ -1,0 +1,71 @@
+//! The request for an intermediate's certificate, as PKCS#10.
+//!
+//! It asks for exactly what a chain is judged by, and holds nothing secret.
+
+use std::time::Duration;
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+
+use crate::{
+    mint::{
+        authority::{Authority, Certification, Purpose, life},
+        issuing::{self, NotIssued, RawKey},
+        profile,
+    },
+    spiffe::TrustDomain,
+};
+
+/// A request for an intermediate's certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateRequest {
+    /// The id of the key that waits for it.
+    pub id: String,
+    /// The request as PEM.
+    pub pem: String,
+    /// The Subject, one common name.
+    pub common_name: String,
+    /// Whose authority it is to be: the only URI among the alternative names.
+    pub trust_domain: TrustDomain,
+    /// The longest that the certificate may be valid from its installation on.
+    pub most: Duration,
+}
+
+impl CertificateRequest {
+    /// Writes and signs the request for `authority`.
+    ///
+    /// # Errors
+    /// Fails where the key does not sign.
+    pub(in crate::mint) async fn of(
+        authority: &Authority,
+        certification: Certification<'_>,
+    ) -> Result<Self, NotIssued> {
+        let common_name = profile::authority_name("intermediate", authority.id());
+        let params = profile::request(&common_name, certification.trust_domain)?;
+        let material = authority.public_jwk().material();
+        let public = RawKey::of(material).ok_or(NotIssued::Written(rcgen::Error::UnsupportedSignatureAlgorithm))?;
+        let der = issuing::request(&params, &public, (authority.key(), authority.algorithm())).await?;
+        Ok(Self {
+            id: authority.id().to_owned(),
+            pem: pem(&der),
+            common_name,
+            trust_domain: certification.trust_domain.clone(),
+            most: life(Purpose::X509Intermediate),
+        })
+    }
+}
+
+fn pem(der: &[u8]) -> String {
+    let text = BASE64_STANDARD.encode(der);
+    let mut written = String::from("-----BEGIN CERTIFICATE REQUEST-----");
+    for (position, character) in text.chars().enumerate() {
+        if position % PEM_LINE == 0 {
+            written.push('\n');
+        }
+        written.push(character);
+    }
+    written.push_str("\n-----END CERTIFICATE REQUEST-----\n");
+    written
+}
+
+/// RFC 7468 section 2: 64 characters a line.
+const PEM_LINE: usize = 64;
