@@ -23,6 +23,8 @@ mod incarnations;
 #[cfg(feature = "dev")]
 mod invariants;
 #[cfg(feature = "dev")]
+mod judges;
+#[cfg(feature = "dev")]
 #[path = "../bench/load.rs"]
 #[expect(dead_code, reason = "the gates measure with the rest")]
 mod load;

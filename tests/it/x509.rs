@@ -28,7 +28,7 @@ async fn world() -> World {
     World::start_with(|configuration| with_mesh(&configuration)).await
 }
 
-fn csr(key: &KeyPair, change: impl FnOnce(&mut CertificateParams)) -> String {
+pub(crate) fn csr(key: &KeyPair, change: impl FnOnce(&mut CertificateParams)) -> String {
     let mut params = CertificateParams::default();
     change(&mut params);
     params.serialize_request(key).unwrap().pem().unwrap()
