@@ -12,7 +12,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 from spiffe import JwtBundle, JwtSvid, TrustDomain, X509Bundle, X509Svid
-from spiffe.svid.errors import InvalidLeafCertificateError
+from spiffe.bundle.jwt_bundle.errors import AuthorityNotFoundError, ParseJWTBundleError
+from spiffe.svid.errors import InvalidLeafCertificateError, InvalidTokenError
+
+from world import claims_unverified, forged, retold
 
 MESH = "mesh-dev"
 DNS_NAME = "shop.cambio.test"
@@ -86,18 +89,61 @@ def test_the_library_reads_the_roots_of_the_bundle_and_they_are_those_of_the_ans
     root.verify_directly_issued_by(root)
 
 
+def jwt_bundle(keys):
+    """Returns the library's bundle; it reads key sets, so that the roots, which have no key id, stay out."""
+    return JwtBundle.parse(TrustDomain("dev.cambio.test"), json.dumps({"keys": keys}).encode())
+
+
+def jwt_authorities(bundle):
+    return [key for key in bundle["keys"] if key["use"] == "jwt-svid"]
+
+
+def test_the_library_reads_the_jwt_authorities_of_the_bundle(bundle):
+    authorities = jwt_authorities(bundle)
+
+    read = jwt_bundle(authorities).jwt_authorities
+
+    assert set(read) == {key["kid"] for key in authorities}
+    kinds = {key["kid"]: key["kty"] for key in authorities}
+    for kid, key in read.items():
+        assert isinstance(key, {"RSA": rsa.RSAPublicKey, "EC": ec.EllipticCurvePublicKey}[kinds[kid]])
+
+
 def test_the_library_verifies_our_jwt_svid_with_the_bundle(world, bundle):
     token = world.svid("aws")
-    claims = token.split(".")[1]
-    audience = json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))["aud"]
-    document = {"keys": [key for key in bundle["keys"] if key["use"] == "jwt-svid"]}
-    domain = TrustDomain("dev.cambio.test")
+    audience = claims_unverified(token)["aud"]
 
-    keys = JwtBundle.parse(domain, json.dumps(document).encode())
+    svid = JwtSvid.parse_and_validate(token, jwt_bundle(jwt_authorities(bundle)), {audience})
 
-    assert str(JwtSvid.parse_and_validate(token, keys, {audience}).spiffe_id).startswith("spiffe://dev.cambio.test/")
-    with pytest.raises(Exception):
-        JwtSvid.parse_and_validate(token, keys, {"https://other.test"})
+    assert str(svid.spiffe_id).startswith("spiffe://dev.cambio.test/")
+
+
+def test_the_library_refuses_another_audience_a_foreign_key_and_what_was_changed(world, bundle):
+    token = world.svid("aws")
+    audience = claims_unverified(token)["aud"]
+    authorities = jwt_authorities(bundle)
+    others = [key for key in authorities if key["kid"] != key_id(token)]
+
+    for refusal, text, presented, keys, expected in (
+        (InvalidTokenError, "Audience", token, authorities, "https://other.test"),
+        (AuthorityNotFoundError, key_id(token), token, others, audience),
+        (InvalidTokenError, "Signature", retold(token, aud="https://other.test"), authorities, "https://other.test"),
+        (InvalidTokenError, "Signature", forged(token), authorities, audience),
+    ):
+        with pytest.raises(refusal, match=text):
+            JwtSvid.parse_and_validate(presented, jwt_bundle(keys), {expected})
+
+
+def test_the_library_refuses_a_bundle_whose_keys_have_no_id(bundle):
+    nameless = [{name: value for name, value in key.items() if name != "kid"} for key in jwt_authorities(bundle)]
+
+    with pytest.raises(ParseJWTBundleError):
+        jwt_bundle(nameless)
+
+
+def key_id(token):
+    header = token.split(".")[0]
+    return json.loads(base64.urlsafe_b64decode(header + "=" * (-len(header) % 4)))["kid"]
 
 
 def test_the_library_refuses_our_intermediate_and_our_root_as_svids(world):
