@@ -32,6 +32,7 @@ pages! {
     hcp_terraform = "hcp-terraform.md";
     http = "http.md";
     keys = "keys.md";
+    mtls = "mtls.md";
     operations = "operations.md";
     security = "security.md";
     attestor_oidc = "../attest/oidc/manual.md";

@@ -48,6 +48,8 @@ mod server;
 #[cfg(feature = "dev")]
 mod traced;
 #[cfg(feature = "dev")]
+mod walkthroughs;
+#[cfg(feature = "dev")]
 mod wire;
 #[cfg(feature = "dev")]
 mod world;

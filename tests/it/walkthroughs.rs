@@ -1,0 +1,171 @@
+//! The walkthroughs of the manual, run: every `sh` block of a page, in one shell, and what each prints against the page.
+//!
+//! A page shows real output, so times, ports and drawn names differ; everything else must be the same, word by word.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+/// A block of commands, and what the page says it prints.
+#[derive(Debug)]
+struct Step {
+    commands: String,
+    printed: Option<String>,
+}
+
+#[test]
+fn the_walkthrough_of_mutual_tls_does_what_it_says() {
+    let programs = ["openssl", "curl", "jq"];
+    let Some(walked) = walk("mtls.md", "", &programs) else {
+        return;
+    };
+    for (step, found) in walked {
+        let expected = step.printed.as_deref().unwrap_or_default();
+        assert_eq!(comparable(&found), comparable(expected), "{}{found}", step.commands);
+    }
+}
+
+#[test]
+fn the_commands_of_the_page_about_keys_rotate_and_revoke() {
+    // The page names the key that its gateway had, and takes a gateway for granted.
+    let before = r#"
+        cambio dev --ready-file ready.json > dev.log 2>&1 &
+        until [ -f ready.json ]; do sleep 0.2; done
+        export CAMBIO_ADMIN=$(jq -r .admin ready.json)
+        key='.keys[] | select(.purpose == "jwt" and .algorithm == "RS256" and .state == "active") | .kid'
+        cambio() {
+            if [ "$1 $2" = "keys revoke" ]; then
+                command cambio keys revoke "$(command cambio keys list --output json | jq -r "$key")" "${@:4}"
+            else
+                command cambio "$@"
+            fi
+        }
+    "#;
+    let Some(walked) = walk("keys.md", before, &["jq"]) else {
+        return;
+    };
+    // How far a rotation has come differs, so the first line is compared; every command ended well.
+    for (step, found) in walked {
+        let first = |text: &str| comparable(text.lines().next().unwrap_or_default());
+        let expected = step.printed.as_deref().unwrap_or_default();
+        assert_eq!(first(&found), first(expected), "{}{found}", step.commands);
+    }
+}
+
+/// Runs `before` and then a page, or says loudly that a program for it is missing.
+fn walk(page: &str, before: &str, programs: &[&str]) -> Option<Vec<(Step, String)>> {
+    let found = |program: &&str| {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        std::env::split_paths(&path).any(|directory| directory.join(program).exists())
+    };
+    if let Some(missing) = programs.iter().find(|program| !found(program)) {
+        use std::io::Write as _;
+        // Not through the captured output, which nobody sees of a test that passes.
+        let _shown = writeln!(std::io::stderr(), "LEFT OUT: the walkthrough {page}: no `{missing}`");
+        return None;
+    }
+    let text = fs::read_to_string(root().join("src/manual").join(page)).unwrap();
+    let steps = steps(&text);
+    assert!(steps.len() > 3, "{page}: only {} blocks of commands", steps.len());
+    let directory = tempfile::tempdir().unwrap();
+    let printed = run(before, &steps, directory.path());
+    Some(steps.into_iter().zip(printed).collect())
+}
+
+/// Returns the blocks of a page; a `text` block belongs to the commands right above it.
+fn steps(page: &str) -> Vec<Step> {
+    let mut steps: Vec<Step> = Vec::new();
+    let mut lines = page.lines();
+    let mut between = true;
+    while let Some(line) = lines.next() {
+        let Some(language) = line.strip_prefix("```") else {
+            between |= !line.is_empty();
+            continue;
+        };
+        let block: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
+        let block = block.join("\n") + "\n";
+        match (language, steps.last_mut()) {
+            ("sh", _) => steps.push(Step {
+                commands: block,
+                printed: None,
+            }),
+            ("text", Some(step)) if !between => step.printed = Some(block),
+            _another => {}
+        }
+        between = false;
+    }
+    steps
+}
+
+/// Runs all blocks one after the other in one shell, and returns what each printed on both outputs.
+fn run(before: &str, steps: &[Step], directory: &Path) -> Vec<String> {
+    let mut script = format!("trap 'kill $(jobs -p) 2> /dev/null; wait' EXIT\nset -e\n{before}\n");
+    for (nth, step) in steps.iter().enumerate() {
+        fs::write(directory.join(format!(".step-{nth}")), &step.commands).unwrap();
+        script.push_str(&format!("{{ . ./.step-{nth}; }} > .printed-{nth} 2>&1\n"));
+    }
+    fs::write(directory.join(".script"), script).unwrap();
+    let program = Path::new(env!("CARGO_BIN_EXE_cambio"));
+    let path = std::env::join_paths(
+        std::iter::once(program.parent().unwrap().to_owned())
+            .chain(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())),
+    );
+    let mut shell = Command::new("bash")
+        .arg(".script")
+        .current_dir(directory)
+        .env("PATH", path.unwrap())
+        .env_remove("CAMBIO_ADMIN")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let began = Instant::now();
+    let status = loop {
+        if let Some(status) = shell.try_wait().unwrap() {
+            break Some(status);
+        }
+        if began.elapsed() > LONGEST {
+            let _asked = Command::new("kill").arg(shell.id().to_string()).status();
+            break None;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    let printed: Vec<String> = (0..steps.len())
+        .map(|nth| fs::read_to_string(directory.join(format!(".printed-{nth}"))).unwrap_or_default())
+        .collect();
+    assert!(
+        status.is_some_and(|status| status.success()),
+        "the shell ended with {status:?}; printed so far: {printed:#?}"
+    );
+    printed
+}
+
+/// Starting a gateway in a debug build, with half of the machine, takes its time.
+const LONGEST: Duration = Duration::from_mins(2);
+
+/// Returns the words without what is another one each time.
+fn comparable(text: &str) -> Vec<String> {
+    let word = |word: &str| {
+        if word.len() >= 16 && word.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            "HEX".to_owned()
+        } else if cambio::clock::parse_rfc3339(word).is_some() {
+            "TIME".to_owned()
+        } else if word.len() == KEY_ID {
+            "KEY".to_owned()
+        } else {
+            word.to_owned()
+        }
+    };
+    text.split_whitespace().map(word).collect()
+}
+
+/// The thumbprint of a key, SHA-256 in base64url.
+const KEY_ID: usize = 43;
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
