@@ -15,11 +15,17 @@ pub(in crate::mint) fn sequence(parts: &[Vec<u8>]) -> Vec<u8> {
     tagged(0x30, parts.concat())
 }
 
+/// Writes a BIT STRING of whole bytes.
+pub(in crate::mint) fn bit_string(content: &[u8]) -> Vec<u8> {
+    tagged(0x03, [&[0], content].concat())
+}
+
 fn tagged(tag: u8, content: Vec<u8>) -> Vec<u8> {
     let length = content.len().to_be_bytes();
     let first = length.iter().position(|byte| *byte != 0).unwrap_or(length.len() - 1);
     let length = length.get(first..).unwrap_or_default();
-    let mut written = vec![tag];
+    let mut written = Vec::with_capacity(content.len() + 2 + length.len());
+    written.push(tag);
     match length {
         [short] if *short < 0x80 => written.push(*short),
         long => {
@@ -65,6 +71,12 @@ mod tests {
         assert_eq!(integer(&[0, 0x7f]), [2, 1, 0x7f]);
         assert_eq!(integer(&[0x80]), [2, 2, 0, 0x80]);
         assert_eq!(integer(&[0, 0, 1, 0]), [2, 2, 1, 0]);
+    }
+
+    #[test]
+    fn bit_strings_have_no_unused_bits() {
+        assert_eq!(bit_string(&[]), [3, 1, 0]);
+        assert_eq!(bit_string(&[0x80, 1]), [3, 3, 0, 0x80, 1]);
     }
 
     #[test]

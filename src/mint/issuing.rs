@@ -1,7 +1,7 @@
 //! How certificates and revocation lists get their signature from a key that may have to travel.
 //!
-//! rcgen signs synchronously, our keys do not: what is to be signed is written once to be seen, signed, and written
-//! again with the signature. Nothing here decides what a certificate says.
+//! rcgen signs synchronously, our keys do not: rcgen writes what is to be signed, our key signs it, and the two are put
+//! together here. Nothing here decides what a certificate says.
 
 use std::cell::RefCell;
 
@@ -95,34 +95,20 @@ pub(in crate::mint) struct Letterhead<'a> {
 impl Letterhead<'_> {
     /// Returns what is to be signed.
     pub(in crate::mint) fn seen(self, build: impl Build) -> Result<Vec<u8>, NotIssued> {
-        let issuer = Issuer::from_params(self.issuer, Pen::recording(self.public));
+        let issuer = Issuer::from_params(self.issuer, Pen::new(self.public));
         build(&issuer)?;
-        Ok(issuer.key().seen())
-    }
-
-    /// Returns what `build` writes, with the signature as our keys make it.
-    pub(in crate::mint) fn written(
-        self,
-        algorithm: SigningAlgorithm,
-        signature: Vec<u8>,
-        build: impl Build,
-    ) -> Result<Vec<u8>, NotIssued> {
-        let signature = in_x509(algorithm, signature);
-        Ok(build(&Issuer::from_params(
-            self.issuer,
-            Pen::giving(self.public, signature),
-        ))?)
+        Ok(issuer.key().seen.take())
     }
 
     /// Signs what `build` writes.
     pub(in crate::mint) async fn sign(
         self,
         (key, algorithm): (&dyn Key, SigningAlgorithm),
-        build: impl Build + Copy,
+        build: impl Build,
     ) -> Result<Vec<u8>, NotIssued> {
         let seen = self.seen(build)?;
         let signature = key.sign(&seen).await?;
-        self.written(algorithm, signature, build)
+        Ok(signed(seen, algorithm, &signature))
     }
 }
 
@@ -132,57 +118,47 @@ pub(in crate::mint) async fn request(
     public: &RawKey,
     (key, algorithm): (&dyn Key, SigningAlgorithm),
 ) -> Result<Vec<u8>, NotIssued> {
-    let pen = Pen::recording(public);
+    let pen = Pen::new(public);
     params.serialize_request(&pen)?;
-    let signature = in_x509(algorithm, key.sign(&pen.seen()).await?);
-    let written = params.serialize_request(&Pen::giving(public, signature))?;
-    Ok(written.der().to_vec())
+    let seen = pen.seen.take();
+    let signature = key.sign(&seen).await?;
+    Ok(signed(seen, algorithm, &signature))
 }
 
-/// Turns a signature as JOSE writes it into one as X.509 does.
-fn in_x509(algorithm: SigningAlgorithm, signature: Vec<u8>) -> Vec<u8> {
-    match algorithm {
-        SigningAlgorithm::Es256 => der::ecdsa_signature(&signature),
-        SigningAlgorithm::Rs256 => signature,
-    }
+/// Puts what was seen and its signature, as our keys make it, together (RFC 5280 sections 4.1 and 5.1,
+/// RFC 2986 section 4.2).
+///
+/// The algorithm stands twice in it, here and in what was seen; a reader refuses where the two differ.
+pub(in crate::mint) fn signed(seen: Vec<u8>, algorithm: SigningAlgorithm, signature: &[u8]) -> Vec<u8> {
+    let (identifier, signature) = match algorithm {
+        SigningAlgorithm::Es256 => (ECDSA_WITH_SHA256, &*der::ecdsa_signature(signature)),
+        SigningAlgorithm::Rs256 => (SHA256_WITH_RSA, signature),
+    };
+    der::sequence(&[seen, identifier.to_vec(), der::bit_string(signature)])
 }
 
-/// Writes a certificate or a revocation list, the same at each call.
-pub(in crate::mint) trait Build: Fn(&Issuer<'_, Pen<'_>>) -> Result<Vec<u8>, rcgen::Error> {}
+/// RFC 5758 section 3.2: no parameters.
+const ECDSA_WITH_SHA256: &[u8] = &[0x30, 10, 6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2];
 
-impl<B: Fn(&Issuer<'_, Pen<'_>>) -> Result<Vec<u8>, rcgen::Error>> Build for B {}
+/// RFC 4055 section 5: NULL as parameters.
+const SHA256_WITH_RSA: &[u8] = &[0x30, 13, 6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 0x0b, 5, 0];
 
-/// What stands in for the key while rcgen writes.
+/// Writes a certificate or a revocation list.
+pub(in crate::mint) trait Build: FnOnce(&Issuer<'_, Pen<'_>>) -> Result<Vec<u8>, rcgen::Error> {}
+
+impl<B: FnOnce(&Issuer<'_, Pen<'_>>) -> Result<Vec<u8>, rcgen::Error>> Build for B {}
+
+/// What stands in for the key while rcgen writes: it records what is to be signed.
 #[derive(Debug)]
 pub(in crate::mint) struct Pen<'k> {
     public: &'k RawKey,
-    ink: Ink,
-}
-
-#[derive(Debug)]
-enum Ink {
-    /// The signature, once it is there.
-    Gives(Vec<u8>),
-    /// What is to be signed.
-    Records(RefCell<Vec<u8>>),
+    seen: RefCell<Vec<u8>>,
 }
 
 impl<'k> Pen<'k> {
-    fn recording(public: &'k RawKey) -> Self {
-        let ink = Ink::Records(RefCell::default());
-        Self { public, ink }
-    }
-
-    fn giving(public: &'k RawKey, signature: Vec<u8>) -> Self {
-        let ink = Ink::Gives(signature);
-        Self { public, ink }
-    }
-
-    fn seen(&self) -> Vec<u8> {
-        match &self.ink {
-            Ink::Gives(_) => Vec::new(),
-            Ink::Records(seen) => seen.take(),
-        }
+    fn new(public: &'k RawKey) -> Self {
+        let seen = RefCell::default();
+        Self { public, seen }
     }
 }
 
@@ -198,13 +174,8 @@ impl PublicKeyData for Pen<'_> {
 
 impl rcgen::SigningKey for Pen<'_> {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
-        match &self.ink {
-            Ink::Gives(signature) => Ok(signature.clone()),
-            Ink::Records(seen) => {
-                seen.replace(message.to_vec());
-                Ok(Vec::new())
-            }
-        }
+        self.seen.replace(message.to_vec());
+        Ok(Vec::new())
     }
 }
 

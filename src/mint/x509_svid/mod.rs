@@ -5,14 +5,14 @@
 
 use std::{sync::Arc, time::SystemTime};
 
-use rcgen::{CertificateParams, Issuer};
+use rcgen::Issuer;
 use rustls::pki_types::CertificateDer;
 use zeroize::Zeroizing;
 
 use super::{
     KeyRing, MAX_X509_SVID_LIFE, MintRefusal, SubjectKey, X509KeyAlgorithm, X509Shape,
     authority::{Authority, Certified, Purpose},
-    issuing::{NotIssued, Pen, RawKey},
+    issuing::{self, NotIssued, Pen, RawKey},
     keys::ephemeral::EphemeralKey,
     lint::x509::{self, Wanted},
     profile::{self, BACKDATE, Validity},
@@ -125,9 +125,7 @@ pub(super) async fn mint(
     let draft = |authority: &Authority| certificate.draft(authority, &permission);
     let signed = keys.sign(Purpose::X509Intermediate, algorithm, draft).await?;
     let draft = signed.input;
-    let letterhead = draft.certified.letterhead();
-    let build = |issuer: &Issuer<'_, Pen<'_>>| Ok(draft.params.signed_by(&certificate.public, issuer)?.der().to_vec());
-    let own = letterhead.written(algorithm, signed.signature, build)?;
+    let own = issuing::signed(draft.seen, algorithm, &signed.signature);
     let chain: Vec<_> = [CertificateDer::from(own)]
         .into_iter()
         .chain(draft.certified.chain().iter().cloned())
@@ -184,7 +182,6 @@ struct Certificate {
 /// A certificate that waits for its signature.
 struct Draft {
     seen: Vec<u8>,
-    params: CertificateParams,
     certified: Arc<Certified>,
     validity: Validity,
 }
@@ -224,7 +221,6 @@ impl Certificate {
             seen: certified.letterhead().seen(build)?,
             certified: Arc::clone(certified),
             validity,
-            params,
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, sync::LazyLock, time::Duration};
 
-use rcgen::KeyPair;
+use rcgen::{CertificateParams, KeyPair};
 use x509_parser::{certificate::X509Certificate, der_parser::asn1_rs::FromDer as _, extensions::GeneralName};
 
 use super::*;
