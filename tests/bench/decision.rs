@@ -127,19 +127,7 @@ pub(crate) async fn mint(algorithm: &str) -> Cost {
         _ => SigningAlgorithm::Es256,
     };
     let now = clock::system().now();
-    let random = Arc::new(SystemRandom);
-    let source = StoreKeys::new(Seal::new(&[7; 32]).expect("a seal"), random.clone());
-    let parts = ReplicaParts {
-        store: ForgetfulStore::new(),
-        source: Arc::new(source),
-        clock: clock::system(),
-        random: random.clone(),
-        trust_domain: TrustDomain::parse("bench.acme.example").expect("a trust domain"),
-        issuer: ground::ISSUER.to_owned(),
-        exchange_url: ground::ISSUER.to_owned(),
-    };
-    let (keys, _replica) = Replica::open(parts).await.expect("keys");
-    let minter = Minter::new(ground::ISSUER.to_owned(), keys, random);
+    let (minter, _replica) = minter().await;
     let permission = permission(now);
     let runtime = tokio::runtime::Handle::current();
     let _entered = runtime.enter();
@@ -154,7 +142,25 @@ pub(crate) async fn mint(algorithm: &str) -> Cost {
     })
 }
 
-fn permission(now: SystemTime) -> Permission {
+/// Returns a minter with keys that a replica publishes, and the replica, which must outlive it.
+pub(crate) async fn minter() -> (Minter, Arc<Replica>) {
+    let random = Arc::new(SystemRandom);
+    let source = StoreKeys::new(Seal::new(&[7; 32]).expect("a seal"), random.clone());
+    let parts = ReplicaParts {
+        store: ForgetfulStore::new(),
+        source: Arc::new(source),
+        clock: clock::system(),
+        random: random.clone(),
+        trust_domain: TrustDomain::parse("bench.acme.example").expect("a trust domain"),
+        issuer: ground::ISSUER.to_owned(),
+        exchange_url: ground::ISSUER.to_owned(),
+    };
+    let (keys, replica) = Replica::open(parts).await.expect("keys");
+    (Minter::new(ground::ISSUER.to_owned(), keys, random), replica)
+}
+
+/// Returns a permission as the steps before the mint make it.
+pub(crate) fn permission(now: SystemTime) -> Permission {
     let sample = Sample::new(10, 3, 1);
     let (workload, relying_party) = &sample.asked[0];
     let request = AuthorizeRequest {

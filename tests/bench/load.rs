@@ -235,6 +235,14 @@ pub(crate) fn exchange_request(token: &str, relying_party: &str, more_headers: &
     post("/v1/exchange", "application/json", more_headers, &body)
 }
 
+/// Returns a request for an X.509-SVID as it goes over the wire.
+pub(crate) fn svid_request(token: &str, relying_party: &str, csr: &str) -> Vec<u8> {
+    let csr = csr.replace('\n', "\\n").replace('\r', "\\r");
+    let body =
+        format!("{{\"evidence\":{{\"token\":\"{token}\"}},\"relying_party\":\"{relying_party}\",\"csr\":\"{csr}\"}}");
+    post("/v1/svid/x509", "application/json", "", &body)
+}
+
 fn post(path: &str, kind: &str, more_headers: &str, body: &str) -> Vec<u8> {
     format!(
         "POST {path} HTTP/1.1\r\nHost: exchange.bench.example\r\nContent-Type: {kind}\r\n{more_headers}Content-Length: {}\r\n\r\n{body}",

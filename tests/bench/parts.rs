@@ -23,7 +23,7 @@ use hyper_util::{
 use sqlx::{Arguments as _, ConnectOptions as _, SqliteConnection, sqlite::SqliteArguments};
 use tokio_rustls::TlsAcceptor;
 
-use crate::{decision, ground};
+use crate::{certificates, decision, ground};
 
 /// What one operation costs, in microseconds.
 #[derive(Clone, Copy, Debug)]
@@ -100,6 +100,8 @@ pub(crate) fn run(part: &str, arguments: &[String]) {
         "decide" => decision::ours(arguments),
         "mint" => runtime.block_on(decision::mint(first)),
         "rss" => decision::resident(first),
+        "x509" => runtime.block_on(certificates::ours()),
+        "x509raw" => certificates::raw(),
         "sqlite" => runtime.block_on(insert(Path::new(first))),
         "post" => return runtime.block_on(bare(Path::new(first))),
         other => panic!("there is no part `{other}`"),

@@ -11,6 +11,7 @@ use std::{
 #[derive(Default)]
 pub(crate) struct Verdicts {
     failed: Vec<String>,
+    left_out: usize,
 }
 
 /// A shared machine is no instrument: beyond its goal by less than a tenth is noise, and is said to be.
@@ -37,6 +38,17 @@ impl Verdicts {
             "FAIL"
         };
         println!("GATE {gate}: {found:.2}, goal {sign} {goal:.2}: {verdict}");
+    }
+
+    /// Says loudly that something was not measured, and counts it.
+    pub(crate) fn leave_out(&mut self, what: &str, reason: &str) {
+        self.left_out += 1;
+        println!("LEFT OUT ({} so far): {what}: {reason}", self.left_out);
+    }
+
+    /// Returns how much was not measured.
+    pub(crate) fn left_out(&self) -> usize {
+        self.left_out
     }
 
     pub(crate) fn failed(&self) -> &[String] {

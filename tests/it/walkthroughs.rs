@@ -3,6 +3,7 @@
 //! A page shows real output, so times, ports and drawn names differ; everything else must be the same, word by word.
 
 use std::{
+    fmt::Write as _,
     fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -105,7 +106,7 @@ fn run(before: &str, steps: &[Step], directory: &Path) -> Vec<String> {
     let mut script = format!("trap 'kill $(jobs -p) 2> /dev/null; wait' EXIT\nset -e\n{before}\n");
     for (nth, step) in steps.iter().enumerate() {
         fs::write(directory.join(format!(".step-{nth}")), &step.commands).unwrap();
-        script.push_str(&format!("{{ . ./.step-{nth}; }} > .printed-{nth} 2>&1\n"));
+        let _infallible = writeln!(script, "{{ . ./.step-{nth}; }} > .printed-{nth} 2>&1");
     }
     fs::write(directory.join(".script"), script).unwrap();
     let program = Path::new(env!("CARGO_BIN_EXE_cambio"));

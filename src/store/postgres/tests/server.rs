@@ -48,10 +48,15 @@ pub(crate) fn server() -> Option<&'static Server> {
 impl Server {
     /// Starts a server of its own with `fsync` as given.
     pub(crate) fn start(fsync: &str, guarded: bool) -> Result<Self, String> {
+        Self::start_in(&root(), fsync, guarded)
+    }
+
+    /// As [`Self::start`], with its files below `place`.
+    pub(crate) fn start_in(place: &Path, fsync: &str, guarded: bool) -> Result<Self, String> {
         let programs = programs().ok_or("no `initdb` and `pg_ctl` in the PATH or in /usr/lib/postgresql/*/bin")?;
         let directory = tempfile::Builder::new()
             .prefix("cambio-pg-")
-            .tempdir_in(root())
+            .tempdir_in(place)
             .map_err(|error| error.to_string())?
             .keep();
         let port = TcpListener::bind("127.0.0.1:0")
