@@ -367,8 +367,9 @@ fn in_hex<S: Serializer>(digests: &[Digest], serializer: S) -> Result<S::Ok, S::
 
 /// Tells whether [`text`] would leave `raw` as it is.
 fn is_plain(raw: &str) -> bool {
-    raw.len() <= MAX_FIELD_BYTES
-        && (raw.bytes().all(|byte| matches!(byte, b' '..=b'~')) || !raw.chars().any(is_unsafe_to_show))
+    // Without a way out of the loop it is done many bytes at a time; there are 512 of them at most.
+    let printable = |all: bool, byte: u8| all & matches!(byte, b' '..=b'~');
+    raw.len() <= MAX_FIELD_BYTES && (raw.bytes().fold(true, printable) || !raw.chars().any(is_unsafe_to_show))
 }
 
 fn is_unsafe_to_show(character: char) -> bool {

@@ -169,3 +169,30 @@ async fn a_commit_that_the_database_gave_up_for_anothers_sake_is_done_again() {
     let recorded = committing.await.unwrap().unwrap();
     assert_eq!(recorded.verdicts, [LedgerVerdict::First, LedgerVerdict::First]);
 }
+
+/// A pair with synchronous replication, as the manual asks for: what was acknowledged is on the standby too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_standby_that_takes_a_lost_servers_place_has_all_that_was_acknowledged() {
+    if server().is_none() {
+        return;
+    }
+    let mut server = Server::start("on", false).unwrap();
+    let options = PostgresOptions::new(Secret::new(server.url("postgres")));
+    let store = PostgresStore::open_within(&options, exact(1_000)).await.unwrap();
+    store.begin_chain("w").await.unwrap();
+    let standby = server.standby().unwrap();
+    for sequence in 1..=20 {
+        let one = bearer(&format!("token {sequence}"));
+        commit(&store, &[one], vec![row("w", sequence)]).await.unwrap();
+    }
+
+    server.lose_to(&standby).unwrap();
+
+    let acknowledged: Vec<TrailRow> = (1..=20).map(|sequence| row("w", sequence)).collect();
+    // Idle for longer than that, a connection is asked before it is used: all of them died with the old server.
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    let next = commit(&store, &[bearer("token 20")], vec![row("w", 21)]).await.unwrap();
+    assert_eq!(next.verdicts, [LedgerVerdict::Replayed]);
+    let found = store.trail(TrailFilter::default()).await.unwrap();
+    assert_eq!(found, [acknowledged, vec![row("w", 21)]].concat());
+}

@@ -134,12 +134,15 @@ impl Server {
 
     /// Runs `pg_ctl`.
     pub(crate) fn ctl(&self, arguments: &[&str]) -> Result<(), String> {
-        let data = self.data();
+        self.ctl_of(&self.data(), arguments)
+    }
+
+    fn ctl_of(&self, data: &Path, arguments: &[&str]) -> Result<(), String> {
         let log = self.directory.join("log");
         let done = self
             .run("pg_ctl")
             .arg("-D")
-            .arg(&data)
+            .arg(data)
             .arg("-l")
             .arg(&log)
             .args(["-w", "-t", "60", "-s"])
@@ -156,6 +159,52 @@ impl Server {
             )),
             Err(error) => Err(error.to_string()),
         }
+    }
+
+    /// Makes a synchronous standby, running beside this server; returns where its files are.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the store's own tests use it"))]
+    pub(crate) fn standby(&self) -> Result<PathBuf, String> {
+        let data = self.directory.join("standby");
+        let copied = self
+            .run("pg_basebackup")
+            .arg("-h")
+            .arg(&self.directory)
+            .args([
+                "-p",
+                &self.port.to_string(),
+                "-U",
+                "cambio",
+                "--checkpoint=fast",
+                "--no-sync",
+                "-R",
+                "-D",
+            ])
+            .arg(&data)
+            .output();
+        succeeded("pg_basebackup", copied)?;
+        // Beside the first one it neither listens on its port nor on its socket.
+        let alone = format!("-c listen_addresses='' -c unix_socket_directories='{}'", data.display());
+        self.ctl_of(&data, &["-o", &alone, "start"])?;
+        self.sql("postgres", "ALTER SYSTEM SET synchronous_standby_names = '*'");
+        self.ctl(&["reload"])?;
+        for _tenths in 0..100 {
+            if self.sql("postgres", "SELECT sync_state FROM pg_stat_replication") == "sync" {
+                return Ok(data);
+            }
+            std::thread::sleep(std::time::Duration::from_millis(100));
+        }
+        Err("the standby does not follow within 10 s".to_owned())
+    }
+
+    /// Ends this server as a power cut would, and lets the standby take its address.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the store's own tests use it"))]
+    pub(crate) fn lose_to(&mut self, standby: &Path) -> Result<(), String> {
+        self.ctl(&["-m", "immediate", "stop"])?;
+        self.ctl_of(standby, &["-m", "fast", "stop"])?;
+        fs::remove_dir_all(self.data()).map_err(|error| error.to_string())?;
+        fs::rename(standby, self.data()).map_err(|error| error.to_string())?;
+        self.ctl(&["start"])?;
+        self.ctl(&["promote"])
     }
 
     /// Runs one of PostgreSQL's programs as a user that may.
