@@ -34,6 +34,7 @@ pages! {
     keys = "keys.md";
     mtls = "mtls.md";
     operations = "operations.md";
+    outside_root = "outside-root.md";
     roles_anywhere = "roles-anywhere.md";
     security = "security.md";
     attestor_oidc = "../attest/oidc/manual.md";
