@@ -8,6 +8,7 @@ pub mod evidence;
 mod form;
 pub mod oidc;
 pub mod own_documents;
+pub mod pins;
 pub mod refusal;
 pub mod spiffe;
 pub mod unclaimed;
@@ -23,6 +24,7 @@ use std::{
 pub use attribute::Attributes;
 pub use evidence::{ClientCertificate, Evidence, ExchangeId, Possession};
 pub use own_documents::OwnDocuments;
+pub use pins::{Danger, Pins};
 pub use refusal::AttestRefusal;
 
 use crate::{
@@ -54,6 +56,11 @@ pub trait Attestor: Send + Sync + fmt::Debug {
     /// them unpinned.
     fn immutable(&self) -> &[&'static str] {
         &[]
+    }
+
+    /// Returns what entries must pin; `None` where the attributes of a workload cannot pass to another.
+    fn pins(&self) -> Option<&Pins> {
+        None
     }
 
     /// Returns who judges client certificates before a connection stands; `None` for kinds that have none.

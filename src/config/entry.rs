@@ -12,7 +12,7 @@ use super::{
     path::KeyPath,
 };
 use crate::{
-    attest::AttestorName,
+    attest::{AttestorName, Danger},
     identify::{Conditions, EntryName},
 };
 
@@ -33,6 +33,33 @@ pub(super) struct RawEntry {
     /// Path of the SPIFFE ID, which may hold `{attribute}` placeholders.
     #[schemars(required, extend("examples" = ["/ci/acme/shop/deploy"]))]
     spiffe_id: Option<String>,
+    /// Whom it may name although nobody meant them: `any_repository`, `fork`, `renamed_repository`.
+    #[serde(default)]
+    #[schemars(extend("default" = []))]
+    dangerous_admits: Vec<RawDanger>,
+}
+
+/// Whom an entry may name although nobody meant them.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+enum RawDanger {
+    /// Jobs of every repository of the attestor's owners.
+    AnyRepository,
+    /// Jobs that run what strangers proposed.
+    Fork,
+    /// Whoever has the name after it was passed on.
+    RenamedRepository,
+}
+
+impl From<RawDanger> for Danger {
+    fn from(raw: RawDanger) -> Self {
+        match raw {
+            RawDanger::AnyRepository => Self::AnyRepository,
+            RawDanger::Fork => Self::Fork,
+            RawDanger::RenamedRepository => Self::RenamedRepository,
+        }
+    }
 }
 
 /// A read `[[entry]]` table.
@@ -50,6 +77,8 @@ pub struct EntryTable {
     pub conditions: Conditions,
     /// The template of the SPIFFE ID's path, as written.
     pub spiffe_id: String,
+    /// Whom it may name although nobody meant them.
+    pub dangerous_admits: Vec<Danger>,
 }
 
 /// Reads the `[[entry]]` tables.
@@ -79,6 +108,7 @@ pub(super) fn read(
                 attestor,
                 conditions,
                 spiffe_id,
+                dangerous_admits: raw.dangerous_admits.into_iter().map(Danger::from).collect(),
             });
         }
     }

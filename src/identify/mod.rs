@@ -3,6 +3,7 @@
 //! It must never decide what the workload may have.
 
 pub mod condition;
+pub mod danger;
 pub mod entry;
 mod overlap;
 pub mod problem;

@@ -12,7 +12,7 @@ use crate::{
     attest::AttestorName,
     authorize::{Grant, Policy, PolicySource, RawPolicyFile, Release, RelyingPartySource},
     exchange::RelyingParty,
-    identify::{AttestorFacts, Entry, EntrySource, Problem, Registry, Table},
+    identify::{AttestorFacts, Entry, EntrySource, Problem, Registry, Table, danger},
 };
 
 /// Who is who, and who may what, of one generation.
@@ -93,7 +93,12 @@ impl Settings {
                 spiffe_id: table.spiffe_id.clone(),
             };
             match Entry::new(source, facts) {
-                Ok(entry) => entries.push(entry),
+                Ok(entry) => {
+                    let pins = attestor.pins().into_iter();
+                    let found = pins.flat_map(|pins| danger::problems(&entry, pins, &table.dangerous_admits));
+                    found.for_each(|problem| self.keep(problem, problems));
+                    entries.push(entry);
+                }
                 Err(found) => found.into_iter().for_each(|problem| self.keep(problem, problems)),
             }
         }
