@@ -27,9 +27,6 @@ pages! {
     deployment = "deployment.md";
     dev = "dev.md";
     forbid = "forbid.md";
-    github_actions = "github-actions.md";
-    gitlab = "gitlab.md";
-    hcp_terraform = "hcp-terraform.md";
     http = "http.md";
     keys = "keys.md";
     mtls = "mtls.md";
@@ -44,6 +41,11 @@ pages! {
     relying_party_azure_entra = "../exchange/azure_entra/manual.md";
     relying_party_gcp_sts = "../exchange/gcp_sts/manual.md";
     relying_party_svid = "../exchange/svid/manual.md";
+}
+
+/// How a job of each CI system asks: a page for each preset of the attestor `oidc`, listed by the build script.
+pub mod guides {
+    include!(concat!(env!("OUT_DIR"), "/guides.rs"));
 }
 
 /// A page for each code that a caller can get, and one for those of the configuration.

@@ -12,7 +12,10 @@ use serde_json::{Value, json};
 
 use crate::readme::{sample, written_as};
 
-const JOBS: [&str; 3] = ["github-actions.md", "gitlab.md", "hcp-terraform.md"];
+/// Returns the pages of the CI systems.
+fn jobs() -> impl Iterator<Item = &'static str> {
+    manual::guides::PAGES.iter().map(|(name, _)| *name)
+}
 
 fn read(file: &str) -> String {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(file);
@@ -57,9 +60,33 @@ fn checked(text: String, more: &[(&str, &str)]) -> String {
 }
 
 #[test]
+fn every_preset_has_a_page_with_the_same_parts_that_the_index_links_to() {
+    let index = page("index.md");
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/attest/oidc/presets");
+    for preset in fs::read_dir(folder).unwrap() {
+        let preset = preset.unwrap().path();
+        let name = preset.file_stem().unwrap().to_str().unwrap().to_owned();
+        let file = format!("{}.md", name.replace('_', "-"));
+        let (_, page) = manual::guides::PAGES.iter().find(|(page, _)| *page == file).unwrap();
+
+        assert!(page.starts_with("# Credentials "), "{file}");
+        let parts = [
+            "\n## The gateway's side\n",
+            "\n## When it is refused\n\n| Code | Look at |\n",
+        ];
+        for part in parts {
+            assert!(page.contains(part), "{file}: {part:?}");
+        }
+        assert!(page.contains(&format!("preset = \"{name}\"")), "{file}");
+        assert!(page.contains("It was tried"), "{file}: against what it was tried");
+        assert!(index.contains(&format!("({file})")), "index.md has no link to {file}");
+    }
+}
+
+#[test]
 fn the_configuration_of_each_job_loads_without_a_problem() {
     let (ours, parties) = parts();
-    for name in JOBS {
+    for name in jobs() {
         let own = blocks(&page(name), "toml");
         assert_eq!(own.len(), 1, "{name}");
 
@@ -95,13 +122,8 @@ fn calls(page: &str) -> Vec<Vec<String>> {
 
 #[test]
 fn every_command_line_of_the_guides_parses() {
-    for (name, expected) in [
-        ("github-actions.md", 3),
-        ("gitlab.md", 2),
-        ("hcp-terraform.md", 2),
-        ("deployment.md", 3),
-        ("audit.md", 2),
-    ] {
+    let jobs = jobs().map(|name| (name, 1));
+    for (name, expected) in jobs.chain([("deployment.md", 3), ("audit.md", 2)]) {
         let calls = calls(&page(name));
         assert!(calls.len() >= expected, "{name}: found only {calls:?}");
         for words in calls {
@@ -114,7 +136,7 @@ fn every_command_line_of_the_guides_parses() {
 
 #[test]
 fn the_jobs_ask_for_relying_parties_that_their_grant_names() {
-    for name in JOBS {
+    for name in jobs() {
         let page = page(name);
         let granted = blocks(&page, "toml")[0].clone();
         for words in calls(&page) {

@@ -87,8 +87,9 @@ fn every_page_is_compiled_into_the_documentation() {
             .expect("a page of the book")
             .display()
             .to_string();
+        let guide = manual::guides::PAGES.iter().any(|(file, _)| *file == name);
         assert!(
-            module.contains(&format!("\"{name}\"")),
+            guide || module.contains(&format!("\"{name}\"")),
             "src/manual/mod.rs leaves out {name}"
         );
     }

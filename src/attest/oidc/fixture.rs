@@ -99,6 +99,13 @@ pub fn generic_job() -> Job {
     Job::of_preset("generic")
 }
 
+/// Returns the issuer of a preset's sample token; empty if there is no such preset.
+pub fn issuer_of(name: &str) -> String {
+    let sample = Preset::load(name).and_then(Result::ok).map(|preset| preset.sample);
+    let issuer = sample.as_ref().and_then(|sample| sample.get("iss")?.as_str());
+    issuer.unwrap_or_default().to_owned()
+}
+
 impl Job {
     /// Returns the sample token of a preset, without `iss`; no claims if there is no such preset.
     pub fn of_preset(name: &str) -> Self {

@@ -288,7 +288,7 @@ pub enum KeysUnavailable {
     Stale,
 }
 
-fn unverifiable(missing: &KeyNotFound) -> AttestRefusal {
+pub(super) fn unverifiable(missing: &KeyNotFound) -> AttestRefusal {
     AttestRefusal::Unverifiable {
         reason: missing.to_string(),
     }

@@ -7,11 +7,17 @@ mod discovery;
 mod facts;
 #[cfg(any(test, feature = "dev"))]
 pub mod fixture;
+mod issuer;
+mod key_source;
 mod keys;
+mod pattern;
+mod pinned;
+mod pins;
 mod preset;
 mod rules;
 mod settings;
 mod span;
+mod view;
 mod vocabulary;
 
 use std::{future::Future, pin::Pin, sync::Arc, time::SystemTime};
@@ -19,10 +25,10 @@ use std::{future::Future, pin::Pin, sync::Arc, time::SystemTime};
 pub use discovery::DiscoveryRefused;
 pub use keys::KeysUnavailable;
 
-use self::{keys::IssuerKeys, rules::Rules, settings::Settings};
+use self::{pinned::Keys, rules::Rules, settings::Settings};
 use super::{
     AttestRefusal, Attestation, Attestor, AttestorContext, AttestorName, Builtin, Evidence, Findings, Misconfigured,
-    Verdict, conclude,
+    Pins, Verdict, conclude,
 };
 use crate::jose::{Algorithm, MAX_TOKEN_BYTES, Unverified};
 
@@ -47,9 +53,10 @@ struct OidcAttestor {
     name: AttestorName,
     rules: Rules,
     algorithms: Vec<Algorithm>,
-    keys: Arc<IssuerKeys>,
+    keys: Keys,
     attributes: Vec<&'static str>,
     immutable: Vec<&'static str>,
+    pins: Pins,
 }
 
 impl OidcAttestor {
@@ -59,9 +66,10 @@ impl OidcAttestor {
             name: context.name,
             rules: checked.rules,
             algorithms: checked.algorithms,
-            keys: Arc::new(checked.keys),
+            keys: checked.keys,
             attributes: checked.attributes,
             immutable: checked.immutable,
+            pins: checked.pins,
         })
     }
 
@@ -138,6 +146,10 @@ impl Attestor for OidcAttestor {
 
     fn immutable(&self) -> &[&'static str] {
         &self.immutable
+    }
+
+    fn pins(&self) -> Option<&Pins> {
+        Some(&self.pins)
     }
 
     fn judge<'a>(

@@ -5,8 +5,9 @@
 use std::time::{Duration, SystemTime};
 
 use super::{
-    facts::{self, AllowedOwner, Mapping},
-    preset::{Event, Owner, Subject, TokenId, Use},
+    facts::{self, AllowedOwner, Mapping, OwnerRule},
+    preset::{Event, Subject, TokenId, Use},
+    view::{NamedParts, View},
 };
 use crate::{
     attest::{AttestRefusal, Attributes, CLOCK_LEEWAY, Freshness, evidence::Possession},
@@ -17,6 +18,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Rules {
     pub(super) issuer: String,
+    pub(super) issuer_parts: NamedParts,
     pub(super) audience: String,
     pub(super) max_age: Option<Duration>,
     pub(super) session_max: Duration,
@@ -24,9 +26,9 @@ pub(super) struct Rules {
     pub(super) token_id: TokenId,
     pub(super) job_ends: Option<String>,
     pub(super) subject: Option<Subject>,
-    pub(super) owner: Option<Owner>,
+    pub(super) owner: Option<OwnerRule>,
     pub(super) owners: Vec<AllowedOwner>,
-    pub(super) event: Option<Event>,
+    pub(super) event: Event,
     pub(super) events: Vec<String>,
     pub(super) mappings: Vec<Mapping>,
     pub(super) vendor: Option<String>,
@@ -59,16 +61,15 @@ impl Rules {
         moments.refuse_early(now)?;
         self.refuse_other_audience(claims)?;
         let token_id = self.token_id(claims)?;
-        if let Some(owner) = &self.owner {
-            facts::refuse_other_owners(claims, owner, &self.owners)?;
-        }
-        if let Some(event) = &self.event {
-            facts::refuse_events(claims, subject, event, &self.events)?;
-        }
+        let view = View::new(claims, &self.issuer_parts, self.subject.as_ref(), subject);
         if let Some(rule) = &self.subject {
-            facts::refuse_other_subject(claims, subject, rule)?;
+            facts::refuse_other_subject(&view, subject, rule)?;
         }
-        let attributes = facts::attributes(claims, &self.mappings, self.vendor.as_deref())?;
+        if let Some(owner) = &self.owner {
+            facts::refuse_other_owners(&view, owner, &self.owners)?;
+        }
+        facts::refuse_events(&view, subject, &self.event, &self.events)?;
+        let attributes = facts::attributes(&view, &self.mappings, self.vendor.as_deref())?;
         // Last, because only a token in which nothing else is wrong may be resumed.
         let freshness = self.freshness(&moments, possession, now)?;
         let stands_until = self.stands_until(claims, &moments, now)?;

@@ -2,22 +2,23 @@
 //!
 //! It must never let a table load that would take evidence of anybody: an issuer that serves everybody needs owners.
 
-use std::{collections::BTreeMap, fs, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use serde::Deserialize;
 
 use super::{
-    discovery,
-    facts::{AllowedOwner, Mapping},
-    keys::{Entrance, IssuerKeys, KeySource},
-    preset::{Event, GENERIC, Kind, Owner, PRESETS, Preset},
+    facts::{AllowedOwner, Mapping, OwnerRule},
+    issuer::{self, FoundIssuer, Shared},
+    key_source,
+    pinned::Keys,
+    pins,
+    preset::{Event, GENERIC, Kind, PRESETS, Preset},
     rules::Rules,
     span::Span,
     vocabulary,
 };
 use crate::{
-    attest::{AttestorContext, Misconfigured},
-    fetch::{AddressBlock, Fetch, Origin, OriginSettings},
+    attest::{AttestorContext, Misconfigured, Pins},
     jose::Algorithm,
 };
 
@@ -38,6 +39,7 @@ pub(super) struct Settings {
     algorithms: Option<Vec<String>>,
     discovery_url: Option<String>,
     jwks_uri: Option<String>,
+    jwks_file: Option<PathBuf>,
     ca_file: Option<PathBuf>,
     #[serde(default)]
     allow_addresses: Vec<String>,
@@ -46,15 +48,18 @@ pub(super) struct Settings {
     #[serde(default)]
     immutable: Vec<String>,
     job_ends: Option<String>,
+    #[serde(default)]
+    dangerous_shared_issuer: bool,
 }
 
 /// A table that was checked, taken apart into what the attestor is made of.
 pub(super) struct Checked {
     pub(super) rules: Rules,
     pub(super) algorithms: Vec<Algorithm>,
-    pub(super) keys: IssuerKeys,
+    pub(super) keys: Keys,
     pub(super) attributes: Vec<&'static str>,
     pub(super) immutable: Vec<&'static str>,
+    pub(super) pins: Pins,
 }
 
 impl Settings {
@@ -70,21 +75,24 @@ impl Settings {
     /// Checks the table against its preset.
     pub(super) fn check(self, context: &AttestorContext) -> Result<Checked, Misconfigured> {
         let preset = self.preset()?;
-        let issuer = self.issuer(&preset)?;
         let algorithms = self.algorithms(&preset)?;
         let (mappings, immutable) = self.mappings(&preset)?;
         let owner = self.owner(&preset, &mappings)?;
         let event = self.event(&preset, &mappings)?;
-        let source = self.key_source(&context.fetch, &issuer)?;
+        let issuer = self.issuer(&preset)?;
+        let keys = self.key_source(&issuer.url).keys(&context.fetch, &algorithms)?;
         let vendor = (self.preset != GENERIC).then(|| self.preset.clone());
         let mut attributes: Vec<_> = mappings.iter().map(|mapping| mapping.attribute).collect();
         attributes.extend(vendor.is_some().then_some(vocabulary::VENDOR));
         let max_age = bounded("max_age", self.max_age, MAX_AGE)?.or(preset.max_age());
         let session_max = bounded("session_max", self.session_max, MAX_SESSION)?.unwrap_or(DEFAULT_SESSION);
+        let audience = self.audience.or_else(|| audience(&preset, &issuer));
         Ok(Checked {
+            pins: pins::of(&preset, &mappings, &self.events),
             rules: Rules {
-                issuer,
-                audience: self.audience.unwrap_or_else(|| context.issuer.clone()),
+                issuer: issuer.url,
+                issuer_parts: issuer.parts,
+                audience: audience.unwrap_or_else(|| context.issuer.clone()),
                 max_age,
                 session_max,
                 use_rule: preset.use_rule,
@@ -98,8 +106,8 @@ impl Settings {
                 mappings,
                 vendor,
             },
-            keys: IssuerKeys::new(source, algorithms.clone()),
             algorithms,
+            keys,
             attributes,
             immutable,
         })
@@ -114,20 +122,29 @@ impl Settings {
         loaded.map_err(|error| misconfigured("config.preset_broken", "preset", error.to_string()))
     }
 
-    fn issuer(&self, preset: &Preset) -> Result<String, Misconfigured> {
-        let configured = self.issuer.as_ref().or(preset.issuer.as_ref());
-        let issuer = configured.ok_or_else(|| {
-            let problem = format!(
-                "found none, expected the issuer's URL: preset `{}` has none of its own",
-                self.preset
-            );
-            misconfigured("config.issuer_required", "issuer", problem)
-        })?;
-        if issuer.contains(['?', '#']) {
-            let problem = format!("found `{issuer}`, expected an https URL without query and fragment");
-            return Err(misconfigured("config.issuer_invalid", "issuer", problem));
+    fn issuer(&self, preset: &Preset) -> Result<FoundIssuer, Misconfigured> {
+        let asked = issuer::Asked {
+            preset: &self.preset,
+            issuer: self.issuer.as_deref(),
+            owners: &self.owners,
+            shared: if self.dangerous_shared_issuer {
+                Shared::Accepted
+            } else {
+                Shared::Refused
+            },
+        };
+        issuer::find(asked, preset)
+    }
+
+    fn key_source<'a>(&'a self, issuer: &'a str) -> key_source::Asked<'a> {
+        key_source::Asked {
+            issuer,
+            discovery_url: self.discovery_url.as_deref(),
+            jwks_uri: self.jwks_uri.as_deref(),
+            jwks_file: self.jwks_file.as_deref(),
+            ca_file: self.ca_file.as_ref(),
+            allow_addresses: &self.allow_addresses,
         }
-        Ok(issuer.clone())
     }
 
     fn algorithms(&self, preset: &Preset) -> Result<Vec<Algorithm>, Misconfigured> {
@@ -154,7 +171,7 @@ impl Settings {
     /// Returns what the claims become, and which of the attributes are immutable.
     fn mappings(&self, preset: &Preset) -> Result<(Vec<Mapping>, Vec<&'static str>), Misconfigured> {
         let own = !self.claims.is_empty() || !self.immutable.is_empty();
-        if own && self.preset != GENERIC {
+        if own && !preset.own_claims {
             let problem = format!(
                 "preset `{}` fixes what its claims mean, expected `preset = \"generic\"`",
                 self.preset
@@ -172,22 +189,10 @@ impl Settings {
                 kind: rule.kind,
                 required: rule.required,
                 one_of: rule.one_of.clone(),
+                values: rule.values.clone(),
             });
         }
-        for (claim, attribute) in &self.claims {
-            let attribute = canonical("claims", attribute)?;
-            if mappings.iter().any(|mapping: &Mapping| mapping.attribute == attribute) {
-                let problem = format!("found `{attribute}` for two claims, expected one claim for each attribute");
-                return Err(misconfigured("config.attribute_twice", "claims", problem));
-            }
-            mappings.push(Mapping {
-                claim: claim.clone(),
-                attribute,
-                kind: Kind::Scalar,
-                required: false,
-                one_of: Vec::new(),
-            });
-        }
+        self.own_mappings(&mut mappings)?;
         for attribute in &self.immutable {
             let attribute = canonical("immutable", attribute)?;
             if !mappings.iter().any(|mapping| mapping.attribute == attribute) {
@@ -199,28 +204,61 @@ impl Settings {
         Ok((mappings, immutable))
     }
 
-    fn owner(&self, preset: &Preset, mappings: &[Mapping]) -> Result<Option<Owner>, Misconfigured> {
-        if let Some(owner) = &preset.owner {
-            if self.owners.is_empty() {
-                let problem = format!(
-                    "found none, expected the owners whose jobs are taken: the issuer of preset `{}` serves everybody",
-                    self.preset
-                );
-                return Err(misconfigured("config.owners_required", "owners", problem));
+    fn own_mappings(&self, mappings: &mut Vec<Mapping>) -> Result<(), Misconfigured> {
+        for (claim, attribute) in &self.claims {
+            let attribute = canonical("claims", attribute)?;
+            if mappings.iter().any(|mapping| mapping.attribute == attribute) {
+                let problem = format!("found `{attribute}` for two claims, expected one claim for each attribute");
+                return Err(misconfigured("config.attribute_twice", "claims", problem));
             }
-            if let Some(nameless) = self
-                .owners
-                .iter()
-                .find(|one| one.id.as_deref().unwrap_or_default().is_empty())
-            {
+            mappings.push(Mapping {
+                claim: claim.clone(),
+                attribute,
+                kind: Kind::Scalar,
+                required: false,
+                one_of: Vec::new(),
+                values: BTreeMap::new(),
+            });
+        }
+        Ok(())
+    }
+
+    fn owner(&self, preset: &Preset, mappings: &[Mapping]) -> Result<Option<OwnerRule>, Misconfigured> {
+        let Some(owner) = &preset.owner else {
+            return self.owner_of_claims(mappings);
+        };
+        if self.owners.is_empty() {
+            let problem = format!(
+                "found none, expected the owners whose jobs are taken: the issuer of preset `{}` serves everybody",
+                self.preset
+            );
+            return Err(misconfigured("config.owners_required", "owners", problem));
+        }
+        let read = mappings.iter().find(|mapping| mapping.claim == owner.id);
+        let kind = read.map_or(Kind::Text, |mapping| mapping.kind);
+        for one in &self.owners {
+            let id = one.id.as_deref().unwrap_or_default();
+            if id.is_empty() {
                 let problem = format!(
                     "owner `{}` has no id, expected the value of claim `{}`: a name can pass to somebody else",
-                    nameless.name, owner.id
+                    one.name, owner.id
                 );
                 return Err(misconfigured("config.owner_id_required", "owners", problem));
             }
-            return Ok(Some(owner.clone()));
+            if let Some(expected) = kind.refuse_configured(id) {
+                let problem = format!("owner `{}` has the id `{id}`, expected {expected}", one.name);
+                return Err(misconfigured("config.owner_id_invalid", "owners", problem));
+            }
         }
+        Ok(Some(OwnerRule {
+            id: owner.id.clone(),
+            kind,
+            name: owner.name.clone(),
+        }))
+    }
+
+    /// Returns which claims tell the owner where only the configuration knows.
+    fn owner_of_claims(&self, mappings: &[Mapping]) -> Result<Option<OwnerRule>, Misconfigured> {
         if self.owners.is_empty() {
             return Ok(None);
         }
@@ -240,12 +278,16 @@ impl Settings {
                 problem.to_owned(),
             ));
         }
-        let name = name.unwrap_or_else(|| id.clone());
-        Ok(Some(Owner { id, name }))
+        Ok(Some(OwnerRule {
+            id,
+            kind: Kind::Scalar,
+            name,
+        }))
     }
 
-    fn event(&self, preset: &Preset, mappings: &[Mapping]) -> Result<Option<Event>, Misconfigured> {
-        if preset.event.is_some() || self.events.is_empty() {
+    fn event(&self, preset: &Preset, mappings: &[Mapping]) -> Result<Event, Misconfigured> {
+        let told = preset.event.claim.is_some() || !preset.event.signs.is_empty();
+        if told || self.events.is_empty() {
             return Ok(preset.event.clone());
         }
         let claim = mappings.iter().find(|mapping| mapping.attribute == "ci.event");
@@ -256,56 +298,17 @@ impl Settings {
             );
             misconfigured("config.event_claim_required", "events", problem)
         })?;
-        Ok(Some(Event {
-            claim: claim.claim.clone(),
-            admitted: Vec::new(),
-            refused_subject_ending: None,
-        }))
-    }
-
-    fn key_source(&self, fetch: &Fetch, issuer: &str) -> Result<KeySource, Misconfigured> {
-        let (key, entrance) = match (&self.jwks_uri, &self.discovery_url) {
-            (Some(_), Some(_)) => {
-                let problem = "found `jwks_uri` as well, expected one of the two".to_owned();
-                return Err(misconfigured("config.key_source_twice", "discovery_url", problem));
-            }
-            (Some(url), None) => ("jwks_uri", Entrance::KeySet(url.clone())),
-            (None, Some(url)) => ("discovery_url", Entrance::Discovery(url.clone())),
-            (None, None) => ("issuer", Entrance::Discovery(discovery::url_of(issuer))),
-        };
-        self.origin(fetch, "issuer", issuer)?; // also where the keys come from elsewhere, the issuer must be a URL
-        let url = match &entrance {
-            Entrance::Discovery(url) | Entrance::KeySet(url) => url,
-        };
-        let origin = self.origin(fetch, key, url)?;
-        Ok(KeySource {
-            issuer: issuer.to_owned(),
-            origin,
-            entrance,
+        Ok(Event {
+            claim: Some(claim.claim.clone()),
+            ..Event::default()
         })
     }
+}
 
-    fn origin(&self, fetch: &Fetch, key: &str, url: &str) -> Result<Origin, Misconfigured> {
-        let pem = self.ca_file.as_ref().map(fs::read).transpose().map_err(|error| {
-            let file = self.ca_file.as_deref().unwrap_or_else(|| std::path::Path::new(""));
-            let problem = format!("`{}` cannot be read: {error}", file.display());
-            misconfigured("config.ca_file", "ca_file", problem)
-        })?;
-        let allow_addresses = self
-            .allow_addresses
-            .iter()
-            .map(|text| text.parse::<AddressBlock>())
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| misconfigured("config.allow_addresses", "allow_addresses", error.to_string()))?;
-        let settings = OriginSettings {
-            url,
-            authorities_pem: pem.as_deref(),
-            allow_addresses: &allow_addresses,
-        };
-        let refused =
-            |error: crate::fetch::OriginRefused| misconfigured("config.issuer_invalid", key, error.to_string());
-        fetch.origin(&settings).map_err(refused)
-    }
+/// Returns the audience that the vendor puts into all tokens.
+fn audience(preset: &Preset, issuer: &FoundIssuer) -> Option<String> {
+    let fixed = preset.audience.as_ref()?;
+    fixed.fill(|part| issuer.parts.get(part)?.as_str())
 }
 
 fn generic() -> String {
@@ -333,7 +336,7 @@ fn bounded(key: &str, span: Option<Span>, max: Duration) -> Result<Option<Durati
     Ok(Some(span))
 }
 
-fn misconfigured(code: &'static str, key: &str, problem: String) -> Misconfigured {
+pub(super) fn misconfigured(code: &'static str, key: &str, problem: String) -> Misconfigured {
     Misconfigured {
         code,
         key: key.to_owned(),

@@ -69,6 +69,45 @@ fn an_attribute_that_the_attestor_does_not_give_is_shown_where_it_stands() {
 }
 
 #[test]
+fn t_63_t_64_an_entry_that_admits_more_than_it_seems_to_is_refused_unless_it_says_so() {
+    let repo = "\"ci.repo_id\" = \"7654321\"";
+    for (instead, code, danger) in [
+        (
+            "\"ci.owner_id\" = \"1234567\"",
+            "config.entry_any_repository",
+            "any_repository",
+        ),
+        (
+            "\"ci.repo_name\" = \"acme/orders\"",
+            "config.entry_renamed_repository",
+            "renamed_repository",
+        ),
+    ] {
+        let silent = || case().with(repo, instead);
+        let other = "spiffe_id = \"/ci/acme/orders\"\ndangerous_admits = [\"fork\"]";
+        let named = other.replace("fork", danger);
+
+        assert_eq!(refused(&silent()), [(code, "entry[0].match".to_owned())]);
+        let wrong = silent().with("spiffe_id = \"/ci/acme/orders\"", other);
+        assert_eq!(refused(&wrong), [(code, "entry[0].match".to_owned())]);
+        let right = silent().with("spiffe_id = \"/ci/acme/orders\"", &named);
+        assert!(compiled(&right.settings()).is_ok(), "{danger}");
+    }
+}
+
+#[test]
+fn t_66_an_entry_that_admits_a_strangers_job_is_refused_unless_it_is_guarded() {
+    let owners = "owners = [{ name = \"acme\", id = \"1234567\" }]";
+    let open = || case().with(owners, &format!("{owners}\nevents = [\"pull_request_target\"]"));
+    let guarded = open().with("\"ci.ref\"", "\"ci.environment\" = \"production\", \"ci.ref\"");
+    let other = open().with("\"ci.ref\"", "\"ci.event\" = \"push\", \"ci.ref\"");
+
+    assert_eq!(refused(&open()), [("config.entry_fork", "entry[0].match".to_owned())]);
+    assert!(compiled(&guarded.settings()).is_ok());
+    assert!(compiled(&other.settings()).is_ok());
+}
+
+#[test]
 fn overlapping_entries_are_refused_with_both_names() {
     let other = "\n[[entry]]\nname = \"other\"\nattestor = \"github\"\nmatch = { \"ci.repo_id\" = \"7654321\" }\nspiffe_id = \"/ci/acme/other\"\n";
     let case = case().and(other);

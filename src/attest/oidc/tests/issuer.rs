@@ -106,7 +106,7 @@ async fn t_56_a_hundred_thousand_unknown_key_ids_cause_one_fetch_in_30_s() {
     stage.attested(fresh()).await;
     let mut asked = stage.site.requests(JWKS);
     assert_eq!(asked, 1);
-    let keys = Arc::clone(&stage.attestor.keys);
+    let keys = stage.fetched();
 
     for window in 0..2 {
         let moment = now() + seconds(31 * (window + 1));
@@ -123,7 +123,7 @@ async fn t_56_a_hundred_thousand_unknown_key_ids_cause_one_fetch_in_30_s() {
                 .await,
         );
     }
-    assert!(stage.attestor.keys.unknown_remembered() <= 128);
+    assert!(stage.fetched().unknown_remembered() <= 128);
 }
 
 #[tokio::test]

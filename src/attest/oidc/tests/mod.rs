@@ -3,16 +3,20 @@
 mod claims;
 mod issuer;
 mod matrix;
+mod pinned;
 mod settings;
+mod vendors;
 
 use std::{
-    sync::Arc,
+    sync::{Arc, LazyLock},
     time::{Duration, SystemTime},
 };
 
 use super::{
     OidcAttestor,
-    fixture::{Ci, Job, github_job},
+    fixture::{self, Ci, Job, github_job},
+    keys::IssuerKeys,
+    pinned::Keys,
 };
 use crate::{
     attest::{
@@ -72,6 +76,38 @@ impl Stage {
             attestor,
             resolver,
             _ca: ca,
+        }
+    }
+
+    /// Sets a preset up with its own issuer, whose keys are on the site; `aud` is what the vendor puts there.
+    async fn vendor(preset: &str, extra: &str) -> Self {
+        let site = Site::start().await;
+        let ci = Ci::with_key(fixture::issuer_of(preset), vendors_key());
+        site.answer(JWKS, Answer::json(&ci.jwks()));
+        let ca = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(ca.path(), &site.ca_pem).unwrap();
+        let resolver = FakeResolver::loopback();
+        let table = format!(
+            "preset = \"{preset}\"\njwks_uri = \"{}{JWKS}\"\nca_file = \"{}\"\nallow_addresses = [\"127.0.0.0/8\"]\n{extra}",
+            site.url,
+            ca.path().display(),
+        );
+        let table = table.parse().unwrap_or_else(|error| panic!("{preset}: {error}"));
+        let attestor =
+            OidcAttestor::configure(context(&resolver), table).unwrap_or_else(|error| panic!("{preset}: {error}"));
+        Self {
+            site,
+            ci,
+            attestor,
+            resolver,
+            _ca: ca,
+        }
+    }
+
+    fn fetched(&self) -> Arc<IssuerKeys> {
+        match &self.attestor.keys {
+            Keys::Fetched(keys) => Arc::clone(keys),
+            Keys::Pinned(keys) => panic!("{keys:?}"),
         }
     }
 
@@ -142,6 +178,15 @@ fn dpop() -> Possession {
         proof: Digest::of(b"proof"),
         remember_until: now() + seconds(65),
     }
+}
+
+/// One key for all vendors: a new one each would take most of the tests' time.
+fn vendors_key() -> SigningKey {
+    static PKCS8: LazyLock<Vec<u8>> = LazyLock::new(|| {
+        let key = SigningKey::generate(SigningAlgorithm::Rs256).unwrap();
+        key.to_pkcs8().unwrap().to_vec()
+    });
+    SigningKey::from_pkcs8(SigningAlgorithm::Rs256, &PKCS8).unwrap()
 }
 
 fn es256_key() -> SigningKey {

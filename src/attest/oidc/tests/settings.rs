@@ -3,11 +3,11 @@
 use super::*;
 use crate::attest::{BUILTINS, Misconfigured, oidc::BUILTIN};
 
-fn configure(table: &str) -> Result<OidcAttestor, Misconfigured> {
+pub(super) fn configure(table: &str) -> Result<OidcAttestor, Misconfigured> {
     OidcAttestor::configure(context(&FakeResolver::loopback()), table.parse().unwrap())
 }
 
-fn code(table: &str) -> (&'static str, String) {
+pub(super) fn code(table: &str) -> (&'static str, String) {
     let error = configure(table).unwrap_err();
     (error.code, error.key)
 }

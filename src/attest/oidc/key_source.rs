@@ -1,0 +1,118 @@
+//! Where the configuration says that an issuer's keys are: discovery, a key set's address, or a file.
+//!
+//! It must never leave it open which of them counts, and never read more of a file than would be fetched.
+
+use std::{
+    fs::{self, File},
+    io::Read as _,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    discovery,
+    keys::{Entrance, IssuerKeys, KeySource},
+    pinned::Keys,
+    settings::misconfigured,
+};
+use crate::{
+    attest::Misconfigured,
+    fetch::{AddressBlock, Fetch, Origin, OriginRefused, OriginSettings, SizeLimit},
+    jose::{Algorithm, KeySet},
+};
+
+/// What the configuration says of an issuer's keys.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked<'a> {
+    pub(super) issuer: &'a str,
+    pub(super) discovery_url: Option<&'a str>,
+    pub(super) jwks_uri: Option<&'a str>,
+    pub(super) jwks_file: Option<&'a Path>,
+    pub(super) ca_file: Option<&'a PathBuf>,
+    pub(super) allow_addresses: &'a [String],
+}
+
+impl Asked<'_> {
+    /// Returns the keys, or where they will be fetched.
+    ///
+    /// # Errors
+    /// Refuses two sources, addresses that are no https URL, and files that cannot be read or hold no usable key.
+    pub(super) fn keys(&self, fetch: &Fetch, algorithms: &[Algorithm]) -> Result<Keys, Misconfigured> {
+        self.refuse_two_sources()?;
+        self.origin(fetch, "issuer", self.issuer)?; // also where the keys come from elsewhere, the issuer must be a URL
+        if let Some(file) = self.jwks_file {
+            return pinned(file, algorithms).map(Keys::Pinned);
+        }
+        let (key, entrance) = match (self.jwks_uri, self.discovery_url) {
+            (Some(url), _) => ("jwks_uri", Entrance::KeySet(url.to_owned())),
+            (None, Some(url)) => ("discovery_url", Entrance::Discovery(url.to_owned())),
+            (None, None) => ("issuer", Entrance::Discovery(discovery::url_of(self.issuer))),
+        };
+        let url = match &entrance {
+            Entrance::Discovery(url) | Entrance::KeySet(url) => url,
+        };
+        let origin = self.origin(fetch, key, url)?;
+        let source = KeySource {
+            issuer: self.issuer.to_owned(),
+            origin,
+            entrance,
+        };
+        Ok(Keys::fetched(IssuerKeys::new(source, algorithms.to_vec())))
+    }
+
+    fn refuse_two_sources(&self) -> Result<(), Misconfigured> {
+        let sources = [
+            ("jwks_file", self.jwks_file.is_some()),
+            ("jwks_uri", self.jwks_uri.is_some()),
+            ("discovery_url", self.discovery_url.is_some()),
+        ];
+        if self.jwks_file.is_some() && (self.ca_file.is_some() || !self.allow_addresses.is_empty()) {
+            let problem =
+                "found `ca_file` or `allow_addresses` as well, expected neither: nothing is fetched".to_owned();
+            return Err(misconfigured("config.key_source_twice", "jwks_file", problem));
+        }
+        let mut named = sources.iter().filter(|(_, there)| *there).map(|(key, _)| *key);
+        let (Some(first), Some(second)) = (named.next(), named.next()) else {
+            return Ok(());
+        };
+        let problem = format!("found `{first}` as well, expected one of `discovery_url`, `jwks_uri` and `jwks_file`");
+        Err(misconfigured("config.key_source_twice", second, problem))
+    }
+
+    fn origin(&self, fetch: &Fetch, key: &str, url: &str) -> Result<Origin, Misconfigured> {
+        let pem = self.ca_file.map(fs::read).transpose().map_err(|error| {
+            let file = self.ca_file.map_or_else(|| Path::new(""), PathBuf::as_path);
+            let problem = format!("`{}` cannot be read: {error}", file.display());
+            misconfigured("config.ca_file", "ca_file", problem)
+        })?;
+        let allow_addresses = self
+            .allow_addresses
+            .iter()
+            .map(|text| text.parse::<AddressBlock>())
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| misconfigured("config.allow_addresses", "allow_addresses", error.to_string()))?;
+        let settings = OriginSettings {
+            url,
+            authorities_pem: pem.as_deref(),
+            allow_addresses: &allow_addresses,
+        };
+        let refused = |error: OriginRefused| misconfigured("config.issuer_invalid", key, error.to_string());
+        fetch.origin(&settings).map_err(refused)
+    }
+}
+
+/// Reads the key set of an issuer that cannot be reached.
+fn pinned(file: &Path, algorithms: &[Algorithm]) -> Result<KeySet, Misconfigured> {
+    let refused = |why: String| {
+        let problem = format!("`{}` {why}, expected a JWK set", file.display());
+        misconfigured("config.jwks_file", "jwks_file", problem)
+    };
+    let limit = SizeLimit::Document.bytes();
+    let mut bytes = Vec::new();
+    let opened = File::open(file).map_err(|error| refused(format!("cannot be read: {error}")))?;
+    let read = opened.take(limit as u64 + 1).read_to_end(&mut bytes);
+    read.map_err(|error| refused(format!("cannot be read: {error}")))?;
+    if bytes.len() > limit {
+        return Err(refused(format!("has more than {limit} bytes")));
+    }
+    KeySet::parse_allowing(&bytes, algorithms).map_err(|error| refused(format!("is refused: {error}")))
+}
