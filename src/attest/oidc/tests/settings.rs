@@ -1,7 +1,10 @@
 //! Which tables configure an attestor, and what is said of those that do not.
 
 use super::*;
-use crate::attest::{BUILTINS, Misconfigured, oidc::BUILTIN};
+use crate::attest::{
+    BUILTINS, Misconfigured,
+    oidc::{BUILTIN, preset::PRESETS},
+};
 
 pub(super) fn configure(table: &str) -> Result<OidcAttestor, Misconfigured> {
     OidcAttestor::configure(context(&FakeResolver::loopback()), table.parse().unwrap())
@@ -39,17 +42,18 @@ fn the_manual_names_every_option_and_every_preset() {
         "algorithms",
         "discovery_url",
         "jwks_uri",
+        "jwks_file",
+        "dangerous_shared_issuer",
         "ca_file",
         "allow_addresses",
         "claims",
         "immutable",
         "job_ends",
-        "github_actions",
-        "gitlab",
-        "hcp_terraform",
-        "generic",
     ] {
-        assert!(BUILTIN.manual.contains(&format!("`{name}`")), "{name}");
+        assert!(BUILTIN.manual.contains(&format!("| `{name}` |")), "{name}");
+    }
+    for (preset, _) in PRESETS {
+        assert!(BUILTIN.manual.contains(&format!("`{preset}`")), "{preset}");
     }
 }
 
@@ -87,6 +91,210 @@ fn t_63_refuses_a_public_issuer_without_owners_and_owners_without_ids() {
             );
         }
     }
+}
+
+#[test]
+fn t_64_refuses_an_owners_id_that_no_token_could_have() {
+    let with = |preset: &str, id: &str| {
+        let lines = format!("preset = \"{preset}\"\nowners = [{{ name = \"acme\", id = \"{id}\" }}]");
+        configure(&lines).err().map(|error| (error.code, error.key))
+    };
+    let invalid = Some(("config.owner_id_invalid", "owners".to_owned()));
+
+    for (preset, id) in [
+        ("github_actions", "acme"),
+        ("gitlab", "acme/shop"),
+        ("circleci", "acme"),
+        ("circleci", "7C6D5E4F-1A2B-4C3D-8E9F-0A1B2C3D4E5F"),
+        ("bitbucket", "{e1d2c3b4-a596-4877-8899-aabbccddeeff}"),
+        ("azure_devops", "acme"),
+        ("buildkite", "acme-inc"),
+    ] {
+        assert_eq!(with(preset, id), invalid, "{preset}: {id}");
+    }
+    assert_eq!(with("bitbucket", "e1d2c3b4-a596-4877-8899-aabbccddeeff"), None);
+}
+
+#[test]
+fn the_issuer_of_an_owner_is_made_from_the_owner() {
+    const ID: &str = "7c6d5e4f-1a2b-4c3d-8e9f-0a1b2c3d4e5f";
+
+    for (preset, issuer, audience) in [
+        ("circleci", format!("https://oidc.circleci.com/org/{ID}"), AUDIENCE),
+        (
+            "azure_devops",
+            format!("https://vstoken.dev.azure.com/{ID}"),
+            "api://AzureADTokenExchange",
+        ),
+        (
+            "bitbucket",
+            "https://api.bitbucket.org/2.0/workspaces/acme/pipelines-config/identity/oidc".to_owned(),
+            AUDIENCE,
+        ),
+        (
+            "spacelift",
+            "https://acme.app.spacelift.io".to_owned(),
+            "acme.app.spacelift.io",
+        ),
+    ] {
+        let table = format!("preset = \"{preset}\"\nowners = [{{ name = \"acme\", id = \"{ID}\" }}]");
+        let attestor = configure(&table).unwrap();
+        assert_eq!(attestor.rules.issuer, issuer, "{preset}");
+        assert_eq!(attestor.rules.audience, audience, "{preset}");
+    }
+}
+
+#[test]
+#[expect(clippy::too_many_lines, reason = "one table")]
+fn t_63_an_issuer_is_of_one_owner_and_of_the_vendor() {
+    const ID: &str = "7c6d5e4f-1a2b-4c3d-8e9f-0a1b2c3d4e5f";
+    const OTHER: &str = "11111111-1111-4111-8111-111111111111";
+
+    for (preset, issuer, expected) in [
+        (
+            "circleci",
+            format!("https://oidc.circleci.com/org/{OTHER}"),
+            "config.issuer_of_another",
+        ),
+        ("circleci", "https://oidc.circleci.com".to_owned(), "config.issuer_form"),
+        (
+            "circleci",
+            format!("https://oidc.circleci.com/org/{ID}/"),
+            "config.issuer_form",
+        ),
+        (
+            "circleci",
+            format!("https://OIDC.circleci.com/org/{ID}"),
+            "config.issuer_form",
+        ),
+        (
+            "circleci",
+            "https://agent.buildkite.com".to_owned(),
+            "config.issuer_of_platform",
+        ),
+        (
+            "azure_devops",
+            format!("https://vstoken.dev.azure.com/{OTHER}"),
+            "config.issuer_of_another",
+        ),
+        (
+            "azure_devops",
+            "https://vstoken.acme.example/x".to_owned(),
+            "config.issuer_form",
+        ),
+        (
+            "bitbucket",
+            "https://api.bitbucket.org/2.0/workspaces/evil/pipelines-config/identity/oidc".to_owned(),
+            "config.issuer_of_another",
+        ),
+        (
+            "spacelift",
+            "https://evil.app.spacelift.io".to_owned(),
+            "config.issuer_of_another",
+        ),
+        (
+            "buildkite",
+            "https://agent.buildkite.example".to_owned(),
+            "config.issuer_form",
+        ),
+    ] {
+        let table =
+            format!("preset = \"{preset}\"\nissuer = \"{issuer}\"\nowners = [{{ name = \"acme\", id = \"{ID}\" }}]");
+        assert_eq!(code(&table).0, expected, "{preset}: {issuer}");
+    }
+    let two = format!("owners = [{{ name = \"a\", id = \"{ID}\" }}, {{ name = \"b\", id = \"{OTHER}\" }}]");
+    assert_eq!(
+        code(&format!("preset = \"circleci\"\n{two}")).0,
+        "config.issuer_ambiguous"
+    );
+    for own in ["github_enterprise_server", "gitlab_self_managed"] {
+        let table = format!("preset = \"{own}\"\nowners = [{{ name = \"acme\", id = \"1\" }}]");
+        assert_eq!(code(&table), ("config.issuer_required", "issuer".to_owned()), "{own}");
+    }
+}
+
+#[test]
+fn t_63_a_platforms_issuer_needs_its_preset() {
+    for (preset, issuer) in [
+        ("generic", "https://token.actions.githubusercontent.com"),
+        ("generic", "https://token.actions.githubusercontent.com/acme"),
+        ("generic", "https://token.actions.githubusercontent.com."),
+        ("generic", "https://gitlab.com"),
+        ("generic", "https://GitLab.com/"),
+        ("generic", "https://agent.buildkite.com"),
+        ("generic", "https://oidc.circleci.com"),
+        ("generic", "https://app.terraform.io"),
+        ("generic", "https://app.eu.terraform.io"),
+        ("generic", "https://evil.app.spacelift.io"),
+        ("jenkins", "https://gitlab.com"),
+        ("gitlab_self_managed", "https://gitlab.com"),
+        (
+            "github_enterprise_server",
+            "https://token.actions.githubusercontent.com",
+        ),
+    ] {
+        let owners = match preset {
+            "generic" | "jenkins" => "",
+            _own => "owners = [{ name = \"acme\", id = \"1\" }]",
+        };
+        let table = format!("preset = \"{preset}\"\nissuer = \"{issuer}\"\n{owners}");
+        assert_eq!(
+            code(&table),
+            ("config.issuer_of_platform", "issuer".to_owned()),
+            "{preset}: {issuer}"
+        );
+        let named = configure(&format!("{table}\ndangerous_shared_issuer = true"));
+        assert_eq!(named.is_ok(), preset == "generic", "{preset}: {issuer}: {named:?}");
+    }
+    assert!(configure("issuer = \"https://gitlab.acme.example\"").is_ok());
+    assert!(configure("issuer = \"https://token.actions.githubusercontent.com.acme.example\"").is_ok());
+}
+
+#[test]
+fn t_48_refuses_the_issuer_of_all_tenants() {
+    for tenant in [
+        "common",
+        "organizations",
+        "consumers",
+        "Common",
+        "9188040d-6c67-4c5b-b112-36a304b66dad",
+        "00000000-0000-0000-0000-000000000000",
+    ] {
+        for version in ["", "/v2.0"] {
+            let table = format!("issuer = \"https://login.microsoftonline.com/{tenant}{version}\"");
+            assert_eq!(
+                code(&table),
+                ("config.issuer_pseudo_tenant", "issuer".to_owned()),
+                "{tenant}"
+            );
+        }
+    }
+    for template in ["{tenantid}", "*", "{tenant}/v2.0"] {
+        let table = format!("issuer = \"https://login.microsoftonline.com/{template}\"");
+        assert_eq!(
+            code(&table),
+            ("config.issuer_invalid", "issuer".to_owned()),
+            "{template}"
+        );
+    }
+    let one = "issuer = \"https://login.microsoftonline.com/11111111-2222-4333-8444-555555555555/v2.0\"";
+    assert!(configure(one).is_ok());
+}
+
+#[test]
+fn t_66_what_entries_must_pin_follows_what_is_taken() {
+    let pins = |lines: &str| configure(&format!("{GITHUB}{lines}")).unwrap().pins;
+
+    assert_eq!(pins("").strangers, None);
+    assert_eq!(pins("events = [\"push\"]").strangers, None);
+    let strangers = pins("events = [\"push\", \"pull_request\"]").strangers.unwrap();
+    assert_eq!(strangers.events, ["pull_request"]);
+    assert_eq!(strangers.event, Some("ci.event"));
+    let generic = configure(&format!(
+        "{GENERIC}claims = {{ p = \"ci.repo_id\", e = \"ci.event\" }}\nevents = [\"x\"]"
+    ));
+    let generic = generic.unwrap().pins;
+    assert_eq!((generic.ids, generic.strangers), (vec![vec!["ci.repo_id"]], None));
 }
 
 #[test]
