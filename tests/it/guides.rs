@@ -220,24 +220,35 @@ fn the_trust_policy_of_the_aws_page_is_the_one_that_terraform_makes() {
 fn the_provider_of_the_google_page_is_the_one_that_terraform_makes() {
     let manual = read("src/exchange/gcp_sts/manual.md");
     let commands = blocks(&manual, "sh");
-    let command = commands
-        .iter()
-        .find(|block| block.contains("providers create-oidc"))
-        .unwrap();
+    let command = |making: &str| commands.iter().find(|block| block.contains(making)).unwrap();
     let sample: toml::Table = toml::from_str(&blocks(&manual, "toml")[0]).unwrap();
     let party = &sample["relying_party"][0];
     let subject = format!("spiffe://prod.acme.example{}", party["subject"].as_str().unwrap());
     let locals = read("terraform/modules/gcp_sts/locals.tf");
-    assert!(locals.contains(r#""assertion.sub in [${join(", ", [for subject in var.subjects : "'${subject}'"])}]""#));
-    assert!(locals.contains(r#"{ "google.subject" = "assertion.sub" }"#));
+    assert!(locals.contains(r#"local.by_certificate ? "assertion.san.uri[0]" : "assertion.sub""#));
+    assert!(
+        locals.contains(r#""${local.assertion} in [${join(", ", [for subject in var.subjects : "'${subject}'"])}]""#)
+    );
+    assert!(locals.contains(r#"{ "google.subject" = local.assertion }"#));
 
-    for option in [
-        format!("--attribute-condition=\"assertion.sub in ['{subject}']\""),
-        "--attribute-mapping=\"google.subject=assertion.sub\"".to_owned(),
+    let both = |assertion: &str| {
+        [
+            format!("--attribute-condition=\"{assertion} in ['{subject}']\""),
+            format!("--attribute-mapping=\"google.subject={assertion}\""),
+        ]
+    };
+    let by_token = [
         format!("--allowed-audiences=\"{}\"", party["provider"].as_str().unwrap()),
         format!("/subject/{subject}\""),
+    ];
+    for (making, options) in [
+        ("providers create-oidc", [both("assertion.sub"), by_token].concat()),
+        ("providers create-x509", both("assertion.san.uri[0]").to_vec()),
     ] {
-        assert!(command.contains(&option), "{option} is not in {command}");
+        let command = command(making);
+        for option in options {
+            assert!(command.contains(&option), "{option} is not in {command}");
+        }
     }
 }
 

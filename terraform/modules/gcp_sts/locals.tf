@@ -5,8 +5,12 @@ locals {
   # The provider's resource name is its only audience: a token for one provider opens no other.
   audience = "//iam.googleapis.com/${local.provider_name}"
 
-  attribute_mapping   = { "google.subject" = "assertion.sub" }
-  attribute_condition = "assertion.sub in [${join(", ", [for subject in var.subjects : "'${subject}'"])}]"
+  # A certificate's SPIFFE ID is its only URI.
+  by_certificate      = var.bundle != null
+  roots               = regexall("-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----\n?", coalesce(var.bundle, "-"))
+  assertion           = local.by_certificate ? "assertion.san.uri[0]" : "assertion.sub"
+  attribute_mapping   = { "google.subject" = local.assertion }
+  attribute_condition = "${local.assertion} in [${join(", ", [for subject in var.subjects : "'${subject}'"])}]"
 
   # One principal a subject; never a principalSet, which would hold whatever the pool lets in.
   principals = tomap({ for subject in var.subjects : subject => "principal://iam.googleapis.com/${local.pool}/subject/${subject}" })

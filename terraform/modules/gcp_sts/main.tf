@@ -10,13 +10,33 @@ resource "google_iam_workload_identity_pool_provider" "this" {
   project                            = var.project_id
   workload_identity_pool_id          = google_iam_workload_identity_pool.this.workload_identity_pool_id
   workload_identity_pool_provider_id = var.provider_id
-  description                        = "The Cambio issuer; exact subjects only."
+  description                        = "The Cambio issuer or its roots; exact subjects only."
   attribute_mapping                  = local.attribute_mapping
   attribute_condition                = local.attribute_condition
 
-  oidc {
-    issuer_uri        = var.issuer
-    allowed_audiences = [local.audience]
+  dynamic "oidc" {
+    for_each = local.by_certificate ? [] : [var.issuer]
+
+    content {
+      issuer_uri        = oidc.value
+      allowed_audiences = [local.audience]
+    }
+  }
+
+  dynamic "x509" {
+    for_each = local.by_certificate ? [local.roots] : []
+
+    content {
+      trust_store {
+        dynamic "trust_anchors" {
+          for_each = x509.value
+
+          content {
+            pem_certificate = trust_anchors.value
+          }
+        }
+      }
+    }
   }
 
   lifecycle {

@@ -8,6 +8,7 @@ output "relying_party" {
       "provider = \"${local.audience}\"",
       "service_account = \"${var.service_account}\"",
     ],
+    local.by_certificate ? ["x509 = true"] : [],
     local.shaped_path == null ? [] : ["subject = \"${local.shaped_path}\""],
     [""],
   ))

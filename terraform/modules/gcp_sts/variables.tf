@@ -1,17 +1,39 @@
 variable "issuer" {
-  description = "The gateway's `issuer`, to the letter as in cambio.toml."
+  description = "The gateway's `issuer`, to the letter as in cambio.toml; without it, `bundle`."
   type        = string
-  nullable    = false
+  default     = null
 
   validation {
-    condition     = can(regex("^https://([a-z0-9]([a-z0-9-]*[a-z0-9])?\\.)+[a-z]([a-z0-9-]*[a-z0-9])?(/[A-Za-z0-9_~.-]+)*$", var.issuer)) && length(regexall("/\\.{1,2}(/|$)", var.issuer)) == 0
-    error_message = "Found issuer `${var.issuer}`, expected `https://host[/path]`: https, a lower-case host name, no port, user, query, fragment, wildcard, empty or relative path segment, and no slash at the end."
+    condition     = var.issuer == null || can(regex("^https://([a-z0-9]([a-z0-9-]*[a-z0-9])?\\.)+[a-z]([a-z0-9-]*[a-z0-9])?(/[A-Za-z0-9_~.-]+)*$", var.issuer)) && length(regexall("/\\.{1,2}(/|$)", coalesce(var.issuer, "-"))) == 0
+    error_message = "Found issuer `${coalesce(var.issuer, "-")}`, expected `https://host[/path]`: https, a lower-case host name, no port, user, query, fragment, wildcard, empty or relative path segment, and no slash at the end."
   }
 
   validation {
     # IAM takes 255 characters of provider URL, and so does the gateway of its issuer.
-    condition     = length(var.issuer) <= 255
-    error_message = "Found an issuer of ${length(var.issuer)} characters, expected at most 255."
+    condition     = length(coalesce(var.issuer, "-")) <= 255
+    error_message = "Found an issuer of ${length(coalesce(var.issuer, "-"))} characters, expected at most 255."
+  }
+
+  validation {
+    condition     = (var.issuer == null) != (var.bundle == null)
+    error_message = "Found ${var.issuer == null ? "neither" : "both"} of `issuer` and `bundle`, expected one: tokens or certificates."
+  }
+}
+
+variable "bundle" {
+  description = "The trust domain's X.509 roots in PEM, one or two, for a relying party with `x509 = true`: what `cambio bundle export --form pem` prints. Not the intermediates."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.bundle == null || can(regex("^(-----BEGIN CERTIFICATE-----\n([A-Za-z0-9+/=]+\n)+-----END CERTIFICATE-----\n?){1,2}$", var.bundle))
+    error_message = "Found a bundle of ${length(regexall("-----BEGIN ", coalesce(var.bundle, "-")))} PEM blocks, expected one or two certificates and nothing else: no text before or between, no key, no empty bundle."
+  }
+
+  validation {
+    # A certificate has no audience: what a workload holds for mutual TLS would open the provider too.
+    condition     = var.bundle == null || alltrue([for subject in var.subjects : can(regex("^spiffe://[^/]+/rp/", subject))])
+    error_message = "Found a bundle with subjects `${join("`, `", var.subjects)}`, expected one shaped subject (`subject = \"/rp/...\"`): a certificate has no audience, so that any other of its subject would open the provider."
   }
 }
 

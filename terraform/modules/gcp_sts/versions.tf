@@ -4,8 +4,9 @@ terraform {
 
   required_providers {
     google = {
-      source  = "hashicorp/google"
-      version = ">= 5.0.0, < 8.0.0"
+      source = "hashicorp/google"
+      # 6.41.0 is the oldest whose schema was seen to have `x509`.
+      version = ">= 6.41.0, < 8.0.0"
     }
   }
 }

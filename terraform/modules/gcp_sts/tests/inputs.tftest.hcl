@@ -743,3 +743,99 @@ run "refuses_a_service_account_in_a_project_of_31_characters" {
 
   expect_failures = [var.service_account]
 }
+
+run "by_certificate_the_condition_is_on_the_only_uri" {
+  command = plan
+
+  variables {
+    issuer   = null
+    bundle   = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n-----BEGIN CERTIFICATE-----\nMIIC\n-----END CERTIFICATE-----\n"
+    subjects = ["spiffe://prod.acme.example/rp/gcp/shop"]
+  }
+
+  assert {
+    condition     = output.attribute_condition == "assertion.san.uri[0] in ['spiffe://prod.acme.example/rp/gcp/shop']"
+    error_message = "Found ${output.attribute_condition}."
+  }
+
+  assert {
+    condition     = output.relying_party == <<-EOT
+      [[relying_party]]
+      name = "gcp"
+      kind = "gcp_sts"
+      provider = "//iam.googleapis.com/projects/123456789012/locations/global/workloadIdentityPools/cambio/providers/cambio"
+      service_account = "deploy@acme-prod.iam.gserviceaccount.com"
+      x509 = true
+      subject = "/rp/gcp/shop"
+    EOT
+    error_message = "Found ${jsonencode(output.relying_party)}."
+  }
+}
+
+run "refuses_a_bundle_of_3_certificates" {
+  command = plan
+
+  variables {
+    issuer   = null
+    bundle   = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n-----BEGIN CERTIFICATE-----\nMIIC\n-----END CERTIFICATE-----\n-----BEGIN CERTIFICATE-----\nMIID\n-----END CERTIFICATE-----\n"
+    subjects = ["spiffe://prod.acme.example/rp/gcp/shop"]
+  }
+
+  expect_failures = [var.bundle]
+}
+
+run "refuses_a_bundle_with_a_key" {
+  command = plan
+
+  variables {
+    issuer   = null
+    bundle   = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----\nMIIB\n-----END PRIVATE KEY-----\n"
+    subjects = ["spiffe://prod.acme.example/rp/gcp/shop"]
+  }
+
+  expect_failures = [var.bundle]
+}
+
+run "refuses_an_empty_bundle" {
+  command = plan
+
+  variables {
+    issuer   = null
+    bundle   = ""
+    subjects = ["spiffe://prod.acme.example/rp/gcp/shop"]
+  }
+
+  expect_failures = [var.bundle]
+}
+
+run "refuses_certificates_for_a_subject_that_is_not_shaped" {
+  command = plan
+
+  variables {
+    issuer = null
+    bundle = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+  }
+
+  expect_failures = [var.bundle]
+}
+
+run "refuses_an_issuer_beside_a_bundle" {
+  command = plan
+
+  variables {
+    bundle   = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+    subjects = ["spiffe://prod.acme.example/rp/gcp/shop"]
+  }
+
+  expect_failures = [var.issuer]
+}
+
+run "refuses_neither_issuer_nor_bundle" {
+  command = plan
+
+  variables {
+    issuer = null
+  }
+
+  expect_failures = [var.issuer]
+}

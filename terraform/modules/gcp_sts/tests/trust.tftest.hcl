@@ -53,3 +53,23 @@ run "refuses_a_project_number_that_is_not_the_projects" {
 
   expect_failures = [google_iam_workload_identity_pool_provider.this]
 }
+
+run "t_67_by_certificate_it_trusts_the_roots_and_no_issuer" {
+  command = plan
+
+  variables {
+    issuer   = null
+    bundle   = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n-----BEGIN CERTIFICATE-----\nMIIC\n-----END CERTIFICATE-----\n"
+    subjects = ["spiffe://prod.acme.example/rp/gcp/shop"]
+  }
+
+  assert {
+    condition     = length(google_iam_workload_identity_pool_provider.this.oidc) == 0 && [for anchor in google_iam_workload_identity_pool_provider.this.x509[0].trust_store[0].trust_anchors : anchor.pem_certificate] == ["-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n", "-----BEGIN CERTIFICATE-----\nMIIC\n-----END CERTIFICATE-----\n"]
+    error_message = "Found ${jsonencode(google_iam_workload_identity_pool_provider.this.x509)}."
+  }
+
+  assert {
+    condition     = google_iam_workload_identity_pool_provider.this.attribute_mapping == tomap({ "google.subject" = "assertion.san.uri[0]" })
+    error_message = "Found ${jsonencode(google_iam_workload_identity_pool_provider.this.attribute_mapping)}."
+  }
+}
