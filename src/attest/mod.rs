@@ -6,6 +6,7 @@ pub mod attribute;
 pub mod dpop;
 pub mod evidence;
 mod form;
+pub mod issuer_keys;
 pub mod oidc;
 pub mod own_documents;
 pub mod pins;

@@ -3,15 +3,11 @@
 //! It must never fetch anything for a token whose `iss` is not the configured one, byte for byte, and never read a
 //! claim before the signature over it was checked, except `iss` to tell whose token it is.
 
-mod discovery;
 mod facts;
 #[cfg(any(test, feature = "dev"))]
 pub mod fixture;
 mod issuer;
-mod key_source;
-mod keys;
 mod pattern;
-mod pinned;
 mod pins;
 mod preset;
 mod rules;
@@ -22,13 +18,10 @@ mod vocabulary;
 
 use std::{future::Future, pin::Pin, sync::Arc, time::SystemTime};
 
-pub use discovery::DiscoveryRefused;
-pub use keys::KeysUnavailable;
-
-use self::{pinned::Keys, rules::Rules, settings::Settings};
+use self::{rules::Rules, settings::Settings};
 use super::{
     AttestRefusal, Attestation, Attestor, AttestorContext, AttestorName, Builtin, Evidence, Findings, Misconfigured,
-    Pins, Verdict, conclude,
+    Pins, Verdict, conclude, issuer_keys::Keys,
 };
 use crate::jose::{Algorithm, MAX_TOKEN_BYTES, Unverified};
 

@@ -9,8 +9,6 @@ use serde::Deserialize;
 use super::{
     facts::{AllowedOwner, Mapping, OwnerRule},
     issuer::{self, FoundIssuer, Shared},
-    key_source,
-    pinned::Keys,
     pins,
     preset::{Event, GENERIC, Kind, PRESETS, Preset},
     rules::Rules,
@@ -18,7 +16,13 @@ use super::{
     vocabulary,
 };
 use crate::{
-    attest::{AttestorContext, Misconfigured, Pins},
+    attest::{
+        AttestorContext, Misconfigured, Pins,
+        issuer_keys::{
+            Keys,
+            key_source::{Asked, Reach},
+        },
+    },
     jose::Algorithm,
 };
 
@@ -136,14 +140,17 @@ impl Settings {
         issuer::find(asked, preset)
     }
 
-    fn key_source<'a>(&'a self, issuer: &'a str) -> key_source::Asked<'a> {
-        key_source::Asked {
+    fn key_source<'a>(&'a self, issuer: &'a str) -> Asked<'a> {
+        Asked {
             issuer,
             discovery_url: self.discovery_url.as_deref(),
             jwks_uri: self.jwks_uri.as_deref(),
             jwks_file: self.jwks_file.as_deref(),
-            ca_file: self.ca_file.as_ref(),
-            allow_addresses: &self.allow_addresses,
+            reach: Reach {
+                table: "",
+                ca_file: self.ca_file.as_deref(),
+                allow_addresses: &self.allow_addresses,
+            },
         }
     }
 

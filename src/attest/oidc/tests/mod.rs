@@ -15,13 +15,12 @@ use std::{
 use super::{
     OidcAttestor,
     fixture::{self, Ci, Job, github_job},
-    keys::IssuerKeys,
-    pinned::Keys,
 };
 use crate::{
     attest::{
         AttestRefusal, Attestation, Attestor, AttestorContext, AttestorName, Evidence, OwnDocuments, Possession,
         Verdict,
+        issuer_keys::{IssuerKeys, Keys},
     },
     clock::{FakeClock, parse_rfc3339},
     fetch::{

@@ -2,6 +2,10 @@
 //!
 //! It must never let a token cause more than one fetch in 30 s, and never replace good keys by an empty set.
 
+mod discovery;
+pub(super) mod key_source;
+mod pinned;
+
 use std::{
     collections::VecDeque,
     error::Error,
@@ -10,9 +14,10 @@ use std::{
 };
 
 use arc_swap::ArcSwapOption;
+pub use discovery::DiscoveryRefused;
+pub(super) use pinned::Keys;
 use tokio::task::JoinSet;
 
-use super::discovery::{self, DiscoveryRefused};
 use crate::{
     attest::AttestRefusal,
     fetch::{FetchFailed, Origin, SizeLimit},

@@ -5,15 +5,10 @@
 use std::{
     fs::{self, File},
     io::Read as _,
-    path::{Path, PathBuf},
+    path::Path,
 };
 
-use super::{
-    discovery,
-    keys::{Entrance, IssuerKeys, KeySource},
-    pinned::Keys,
-    settings::misconfigured,
-};
+use super::{Entrance, IssuerKeys, KeySource, Keys, discovery};
 use crate::{
     attest::Misconfigured,
     fetch::{AddressBlock, Fetch, Origin, OriginRefused, OriginSettings, SizeLimit},
@@ -22,13 +17,21 @@ use crate::{
 
 /// What the configuration says of an issuer's keys.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Asked<'a> {
-    pub(super) issuer: &'a str,
-    pub(super) discovery_url: Option<&'a str>,
-    pub(super) jwks_uri: Option<&'a str>,
-    pub(super) jwks_file: Option<&'a Path>,
-    pub(super) ca_file: Option<&'a PathBuf>,
-    pub(super) allow_addresses: &'a [String],
+pub(in crate::attest) struct Asked<'a> {
+    pub(in crate::attest) issuer: &'a str,
+    pub(in crate::attest) discovery_url: Option<&'a str>,
+    pub(in crate::attest) jwks_uri: Option<&'a str>,
+    pub(in crate::attest) jwks_file: Option<&'a Path>,
+    pub(in crate::attest) reach: Reach<'a>,
+}
+
+/// What the configuration says of how a host is reached.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::attest) struct Reach<'a> {
+    /// The table that says it, with the dot behind it; empty for the attestor's own.
+    pub(in crate::attest) table: &'a str,
+    pub(in crate::attest) ca_file: Option<&'a Path>,
+    pub(in crate::attest) allow_addresses: &'a [String],
 }
 
 impl Asked<'_> {
@@ -36,9 +39,10 @@ impl Asked<'_> {
     ///
     /// # Errors
     /// Refuses two sources, addresses that are no https URL, and files that cannot be read or hold no usable key.
-    pub(super) fn keys(&self, fetch: &Fetch, algorithms: &[Algorithm]) -> Result<Keys, Misconfigured> {
+    pub(in crate::attest) fn keys(&self, fetch: &Fetch, algorithms: &[Algorithm]) -> Result<Keys, Misconfigured> {
         self.refuse_two_sources()?;
-        self.origin(fetch, "issuer", self.issuer)?; // also where the keys come from elsewhere, the issuer must be a URL
+        // Also where the keys come from elsewhere, the issuer must be a URL.
+        self.reach.origin(fetch, "issuer", self.issuer)?;
         if let Some(file) = self.jwks_file {
             return pinned(file, algorithms).map(Keys::Pinned);
         }
@@ -50,7 +54,7 @@ impl Asked<'_> {
         let url = match &entrance {
             Entrance::Discovery(url) | Entrance::KeySet(url) => url,
         };
-        let origin = self.origin(fetch, key, url)?;
+        let origin = self.reach.origin(fetch, key, url)?;
         let source = KeySource {
             issuer: self.issuer.to_owned(),
             origin,
@@ -65,7 +69,8 @@ impl Asked<'_> {
             ("jwks_uri", self.jwks_uri.is_some()),
             ("discovery_url", self.discovery_url.is_some()),
         ];
-        if self.jwks_file.is_some() && (self.ca_file.is_some() || !self.allow_addresses.is_empty()) {
+        let reached = self.reach.ca_file.is_some() || !self.reach.allow_addresses.is_empty();
+        if self.jwks_file.is_some() && reached {
             let problem =
                 "found `ca_file` or `allow_addresses` as well, expected neither: nothing is fetched".to_owned();
             return Err(misconfigured("config.key_source_twice", "jwks_file", problem));
@@ -77,30 +82,38 @@ impl Asked<'_> {
         let problem = format!("found `{first}` as well, expected one of `discovery_url`, `jwks_uri` and `jwks_file`");
         Err(misconfigured("config.key_source_twice", second, problem))
     }
+}
 
-    fn origin(&self, fetch: &Fetch, key: &str, url: &str) -> Result<Origin, Misconfigured> {
-        let pem = self.ca_file.map(fs::read).transpose().map_err(|error| {
-            let file = self.ca_file.map_or_else(|| Path::new(""), PathBuf::as_path);
-            let problem = format!("`{}` cannot be read: {error}", file.display());
-            misconfigured("config.ca_file", "ca_file", problem)
-        })?;
+impl Reach<'_> {
+    /// Returns the origin of `url`, which the key `key` of the table names.
+    ///
+    /// # Errors
+    /// Refuses what is no https URL, no block of addresses or no file of certificates.
+    pub(in crate::attest) fn origin(&self, fetch: &Fetch, key: &str, url: &str) -> Result<Origin, Misconfigured> {
+        let at = |key: &str| format!("{}{key}", self.table);
+        let pem = match self.ca_file {
+            None => None,
+            Some(file) => Some(fs::read(file).map_err(|error| {
+                let problem = format!("`{}` cannot be read: {error}", file.display());
+                misconfigured("config.ca_file", &at("ca_file"), problem)
+            })?),
+        };
         let allow_addresses = self
             .allow_addresses
             .iter()
             .map(|text| text.parse::<AddressBlock>())
             .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| misconfigured("config.allow_addresses", "allow_addresses", error.to_string()))?;
+            .map_err(|error| misconfigured("config.allow_addresses", &at("allow_addresses"), error.to_string()))?;
         let settings = OriginSettings {
             url,
             authorities_pem: pem.as_deref(),
             allow_addresses: &allow_addresses,
         };
-        let refused = |error: OriginRefused| misconfigured("config.issuer_invalid", key, error.to_string());
+        let refused = |error: OriginRefused| misconfigured("config.issuer_invalid", &at(key), error.to_string());
         fetch.origin(&settings).map_err(refused)
     }
 }
 
-/// Reads the key set of an issuer that cannot be reached.
 fn pinned(file: &Path, algorithms: &[Algorithm]) -> Result<KeySet, Misconfigured> {
     let refused = |why: String| {
         let problem = format!("`{}` {why}, expected a JWK set", file.display());
@@ -115,4 +128,12 @@ fn pinned(file: &Path, algorithms: &[Algorithm]) -> Result<KeySet, Misconfigured
         return Err(refused(format!("has more than {limit} bytes")));
     }
     KeySet::parse_allowing(&bytes, algorithms).map_err(|error| refused(format!("is refused: {error}")))
+}
+
+fn misconfigured(code: &'static str, key: &str, problem: String) -> Misconfigured {
+    Misconfigured {
+        code,
+        key: key.to_owned(),
+        problem,
+    }
 }

@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, time::SystemTime};
 
-use super::keys::{IssuerKeys, unverifiable};
+use super::{IssuerKeys, unverifiable};
 use crate::{
     attest::AttestRefusal,
     jose::{Algorithm, KeySet, PublicKey},
@@ -13,7 +13,7 @@ use crate::{
 
 /// The keys of one issuer.
 #[derive(Debug)]
-pub(super) enum Keys {
+pub(in crate::attest) enum Keys {
     /// Of the issuer itself.
     Fetched(Arc<IssuerKeys>),
     /// Of a file.
@@ -22,15 +22,23 @@ pub(super) enum Keys {
 
 impl Keys {
     /// Makes keys that are fetched when they are needed.
-    pub(super) fn fetched(keys: IssuerKeys) -> Self {
+    pub(in crate::attest) fn fetched(keys: IssuerKeys) -> Self {
         Self::Fetched(Arc::new(keys))
+    }
+
+    /// Tells whether a token's key is none of these, and never will be: pinned keys do not change.
+    pub(in crate::attest) fn exclude(&self, kid: Option<&str>, algorithm: Algorithm) -> bool {
+        match self {
+            Self::Fetched(_) => false,
+            Self::Pinned(keys) => keys.find(kid, algorithm).is_err(),
+        }
     }
 
     /// Returns the key that a token names.
     ///
     /// # Errors
     /// As [`IssuerKeys::find`]; pinned keys are always available.
-    pub(super) async fn find(
+    pub(in crate::attest) async fn find(
         &self,
         kid: Option<&str>,
         algorithm: Algorithm,
