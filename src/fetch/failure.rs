@@ -71,6 +71,14 @@ pub enum FetchFailed {
         /// The limit.
         limit: usize,
     },
+    /// The answer to what was posted has another status.
+    #[error("`{origin}` answered {status}, expected 200 or 201")]
+    Posted {
+        /// The origin.
+        origin: String,
+        /// The status.
+        status: u16,
+    },
     /// The answer is a redirect.
     #[error("`{origin}` answered with redirect {status}, expected 200: redirects are not followed")]
     Redirected {

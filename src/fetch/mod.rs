@@ -8,6 +8,7 @@ mod failure;
 #[cfg(test)]
 #[cfg(feature = "dev")]
 pub(crate) mod fixture;
+mod post;
 mod resolve;
 
 use std::{
