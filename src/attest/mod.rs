@@ -7,6 +7,7 @@ pub mod dpop;
 pub mod evidence;
 mod form;
 pub mod issuer_keys;
+pub mod kubernetes;
 pub mod oidc;
 pub mod own_documents;
 pub mod pins;
@@ -329,7 +330,7 @@ pub struct Builtin {
 }
 
 /// The kinds of attestor that are compiled in.
-pub const BUILTINS: &[Builtin] = &[oidc::BUILTIN, spiffe::BUILTIN];
+pub const BUILTINS: &[Builtin] = &[kubernetes::BUILTIN, oidc::BUILTIN, spiffe::BUILTIN];
 
 /// A plugin's table does not configure.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -112,6 +112,21 @@ pub enum AttestRefusal {
     /// Expired evidence with a proof of possession, of which the ledger knows no first use.
     #[error("the evidence has expired, and it was never used with this key while it was valid")]
     ResumeUnknown,
+    /// The cluster's API server does not confirm the token, for example because its pod is gone.
+    #[error("the cluster's API server does not confirm the token: {reason}")]
+    ReviewRefused {
+        /// What its answer lacks.
+        reason: String,
+    },
+    /// The cluster's API server could not be asked, or gave no review.
+    #[error("the API server of cluster `{cluster}` cannot be asked about the token")]
+    ReviewUnavailable {
+        /// The configured cluster.
+        cluster: String,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The attestation that this evidence once gave has ended.
     #[error("the attestation of this evidence has ended")]
     SessionOver,
@@ -155,6 +170,8 @@ impl AttestRefusal {
             Self::ProofReused => "attest.dpop_reused",
             Self::Replayed => "attest.evidence_replayed",
             Self::ResumeUnknown => "attest.resume_unknown",
+            Self::ReviewRefused { .. } => "attest.review_refused",
+            Self::ReviewUnavailable { .. } => "attest.review_unavailable",
             Self::SessionOver => "attest.session_over",
             Self::Stolen => "attest.evidence_stolen",
             Self::TooOld { .. } => "attest.evidence_too_old",
@@ -177,6 +194,8 @@ impl AttestRefusal {
             | Self::ProofReused
             | Self::Replayed
             | Self::ResumeUnknown
+            | Self::ReviewRefused { .. }
+            | Self::ReviewUnavailable { .. }
             | Self::SessionOver
             | Self::Stolen
             | Self::TooOld { .. } => true,

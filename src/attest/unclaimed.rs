@@ -66,7 +66,7 @@ mod tests {
 
         assert_eq!(
             refused.to_string(),
-            "evidence of kind `tp\\u{202e}m` is not known, expected one of `oidc`, `spiffe`"
+            "evidence of kind `tp\\u{202e}m` is not known, expected one of `kubernetes`, `oidc`, `spiffe`"
         );
         assert_eq!(refused.code(), "attest.kind_unknown");
     }

@@ -116,6 +116,7 @@ impl From<&AttestRefusal> for Refusal {
             | A::OwnerNotAllowed { .. }
             | A::Replayed
             | A::ResumeUnknown
+            | A::ReviewRefused { .. }
             | A::SessionOver
             | A::Stolen
             | A::TooOld { .. } => bad(refusal.to_string()),
@@ -130,6 +131,10 @@ impl From<&AttestRefusal> for Refusal {
                 "invalid_request",
                 refusal.code(),
                 refusal.to_string(),
+            ),
+            A::ReviewUnavailable { .. } => unavailable(
+                refusal.code(),
+                "the cluster's API server cannot be asked about the token",
             ),
             A::Unverifiable { .. } => bad("the evidence cannot be verified".to_owned()),
         }

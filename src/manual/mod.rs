@@ -29,11 +29,13 @@ pages! {
     forbid = "forbid.md";
     http = "http.md";
     keys = "keys.md";
+    kubernetes = "kubernetes.md";
     mtls = "mtls.md";
     operations = "operations.md";
     outside_root = "outside-root.md";
     roles_anywhere = "roles-anywhere.md";
     security = "security.md";
+    attestor_kubernetes = "../attest/kubernetes/manual.md";
     attestor_oidc = "../attest/oidc/manual.md";
     attestor_spiffe = "../attest/spiffe/manual.md";
     relying_party_aws_roles_anywhere = "../exchange/aws_roles_anywhere/manual.md";
@@ -69,6 +71,8 @@ pub mod errors {
         attest_kind_unknown = "errors/attest.kind_unknown.md";
         attest_owner_not_allowed = "errors/attest.owner_not_allowed.md";
         attest_resume_unknown = "errors/attest.resume_unknown.md";
+        attest_review_refused = "errors/attest.review_refused.md";
+        attest_review_unavailable = "errors/attest.review_unavailable.md";
         attest_session_over = "errors/attest.session_over.md";
         authorize_condition_failed = "errors/authorize.condition_failed.md";
         authorize_forbidden = "errors/authorize.forbidden.md";

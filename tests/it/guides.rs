@@ -12,9 +12,12 @@ use serde_json::{Value, json};
 
 use crate::readme::{sample, written_as};
 
-/// Returns the pages of the CI systems.
+/// Returns the pages of the CI systems and of what else holds a token.
 fn jobs() -> impl Iterator<Item = &'static str> {
-    manual::guides::PAGES.iter().map(|(name, _)| *name)
+    manual::guides::PAGES
+        .iter()
+        .map(|(name, _)| *name)
+        .chain(["kubernetes.md"])
 }
 
 fn read(file: &str) -> String {

@@ -25,6 +25,8 @@ mod invariants;
 #[cfg(feature = "dev")]
 mod judges;
 #[cfg(feature = "dev")]
+mod kubernetes;
+#[cfg(feature = "dev")]
 #[path = "../bench/load.rs"]
 #[expect(dead_code, reason = "the gates measure with the rest")]
 mod load;

@@ -61,6 +61,14 @@ const CODES: &[Row] = &[
     ),
     ("attest.owner_not_allowed", Ok("evidence_that_is_at_fault")),
     ("attest.resume_unknown", Ok("evidence_by_another_than_its_first_user")),
+    (
+        "attest.review_refused",
+        Ok("t_68_a_pod_that_was_deleted_gets_nothing_more"),
+    ),
+    (
+        "attest.review_unavailable",
+        Ok("a_cluster_that_does_not_answer_attests_nobody"),
+    ),
     ("attest.session_over", Ok("a_resume_that_comes_too_late")),
     ("authorize.condition_failed", Ok("each_way_policy_says_no")),
     ("authorize.forbidden", Ok("each_way_policy_says_no")),
@@ -456,6 +464,7 @@ fn requests() -> Vec<RequestRefusal> {
     ]
 }
 
+#[expect(clippy::too_many_lines, reason = "one table")]
 fn attest_refusals() -> Vec<AttestRefusal> {
     use AttestRefusal as A;
     vec![
@@ -506,6 +515,13 @@ fn attest_refusals() -> Vec<AttestRefusal> {
         A::ProofReused,
         A::Replayed,
         A::ResumeUnknown,
+        A::ReviewRefused {
+            reason: "it is not authenticated".into(),
+        },
+        A::ReviewUnavailable {
+            cluster: "prod".into(),
+            source: "timed out".into(),
+        },
         A::SessionOver,
         A::Stolen,
         A::TooOld {
@@ -928,7 +944,7 @@ async fn evidence_of_a_kind_that_is_not_compiled_in_learns_those_that_are() {
         assert_eq!((unknown.status, unknown.code().as_str()), (400, "attest.kind_unknown"));
         assert_eq!(
             unknown.text_at("/detail"),
-            "evidence of kind `tpm` is not known, expected one of `oidc`, `spiffe`"
+            "evidence of kind `tpm` is not known, expected one of `kubernetes`, `oidc`, `spiffe`"
         );
     }
 

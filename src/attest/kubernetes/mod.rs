@@ -1,0 +1,162 @@
+//! Attests pods by their projected service-account tokens; one attestor a cluster.
+//!
+//! It must never show a token to an API server before its signature was checked here, never take one that the API
+//! server itself would take, and never name a pod by what only the caller says.
+
+mod answer;
+mod claims;
+mod credential;
+mod issuer;
+mod review;
+mod settings;
+#[cfg(feature = "dev")]
+pub mod sim;
+mod subject;
+
+use std::{future::Future, pin::Pin, sync::Arc, time::SystemTime};
+
+pub use answer::AnswerRefused;
+pub use credential::CredentialRefused;
+pub use review::ReviewFailed;
+
+use self::{
+    claims::Rules,
+    review::Reviewer,
+    settings::{ALGORITHMS, Settings},
+};
+use super::{
+    AttestRefusal, Attestation, Attestor, AttestorContext, AttestorName, Builtin, Evidence, Findings, Freshness,
+    Misconfigured, Verdict, conclude, issuer_keys::Keys,
+};
+use crate::jose::{Algorithm, MAX_TOKEN_BYTES, Unverified};
+
+/// The kind `kubernetes`.
+pub const BUILTIN: Builtin = Builtin {
+    kind: KIND,
+    manual: include_str!("manual.md"),
+    sample: include_str!("sample.toml"),
+    form: super::form::of_a_compact_jws,
+    configure,
+};
+
+const KIND: &str = "kubernetes";
+
+fn configure(context: AttestorContext, table: toml::Table) -> Result<Arc<dyn Attestor>, Misconfigured> {
+    Ok(Arc::new(KubernetesAttestor::configure(context, table)?))
+}
+
+/// Judges the service-account tokens of one cluster.
+#[derive(Debug)]
+struct KubernetesAttestor {
+    name: AttestorName,
+    rules: Rules,
+    keys: Keys,
+    reviewer: Option<Reviewer>,
+}
+
+impl KubernetesAttestor {
+    fn configure(context: AttestorContext, table: toml::Table) -> Result<Self, Misconfigured> {
+        let checked = Settings::parse(table)?.check(&context)?;
+        Ok(Self {
+            name: context.name,
+            rules: checked.rules,
+            keys: checked.keys,
+            reviewer: checked.reviewer,
+        })
+    }
+
+    async fn verdict(&self, evidence: &Evidence, now: SystemTime) -> Verdict {
+        if evidence.kind().is_some_and(|kind| kind != KIND) {
+            return Verdict::NotMine;
+        }
+        let token = evidence.token_unverified().expose();
+        if token.len() > MAX_TOKEN_BYTES {
+            return Verdict::Refused(AttestRefusal::Oversized {
+                found_bytes: token.len(),
+            });
+        }
+        let Ok(unverified) = Unverified::parse(token) else {
+            return Verdict::NotMine; // no compact JWS: some other attestor's kind, or nobody's
+        };
+        if unverified.issuer_unverified() != Some(self.rules.issuer.as_str()) {
+            return Verdict::NotMine;
+        }
+        // Clusters that were set up alike have one issuer, such as `https://kubernetes.default.svc.cluster.local`, and
+        // only their keys tell them apart.
+        if self.keys.exclude(unverified.kid(), unverified.algorithm()) {
+            return Verdict::NotMine;
+        }
+        match self.attest(evidence, &unverified, now).await {
+            Ok(attestation) => Verdict::Attested(Box::new(attestation)),
+            Err(refusal) => Verdict::Refused(refusal),
+        }
+    }
+
+    async fn attest(
+        &self,
+        evidence: &Evidence,
+        unverified: &Unverified<'_>,
+        now: SystemTime,
+    ) -> Result<Attestation, AttestRefusal> {
+        refuse_algorithm(unverified.algorithm())?;
+        let key = self.keys.find(unverified.kid(), unverified.algorithm(), now).await?;
+        let verified = unverified.verify(&key).map_err(|refused| AttestRefusal::Unverifiable {
+            reason: refused.to_string(),
+        })?;
+        let accepted = self.rules.accept(verified.get(), unverified.typ(), now)?;
+        // Last, so that nobody can make us ask with a token that would be refused anyway.
+        if let Some(reviewer) = &self.reviewer {
+            reviewer.confirm(evidence.token_unverified(), &accepted.named).await?;
+        }
+        let findings = Findings {
+            attestor: &self.name,
+            issuer: self.rules.issuer.clone(),
+            subject: accepted.named.subject,
+            token_id: accepted.token_id,
+            signing_input_sha256: unverified.signing_input_sha256(),
+            attributes: accepted.attributes,
+            freshness: Freshness::Fresh,
+            expires: accepted.expires,
+            stands_until: accepted.stands_until,
+            // The kubelet hands the same token to every process of the pod again.
+            use_rule: None,
+        };
+        Ok(conclude(&verified, evidence, findings))
+    }
+}
+
+fn refuse_algorithm(found: Algorithm) -> Result<(), AttestRefusal> {
+    if ALGORITHMS.contains(&found) {
+        return Ok(());
+    }
+    let expected: Vec<&str> = ALGORITHMS.iter().map(|algorithm| algorithm.as_str()).collect();
+    Err(AttestRefusal::Unverifiable {
+        reason: format!("token is signed with {found}, expected one of: {}", expected.join(", ")),
+    })
+}
+
+impl Attestor for KubernetesAttestor {
+    fn name(&self) -> &AttestorName {
+        &self.name
+    }
+
+    fn attributes(&self) -> &[&'static str] {
+        claims::ATTRIBUTES
+    }
+
+    fn immutable(&self) -> &[&'static str] {
+        claims::IMMUTABLE
+    }
+
+    fn judge<'a>(
+        &'a self,
+        evidence: &'a Evidence,
+        now: SystemTime,
+    ) -> Pin<Box<dyn Future<Output = Verdict> + Send + 'a>> {
+        Box::pin(self.verdict(evidence, now))
+    }
+}
+
+#[cfg(test)]
+#[cfg(feature = "dev")]
+mod tests;
