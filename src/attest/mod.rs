@@ -13,6 +13,8 @@ pub mod own_documents;
 pub mod pins;
 pub mod refusal;
 pub mod spiffe;
+mod table;
+mod token_claims;
 pub mod unclaimed;
 
 use std::{

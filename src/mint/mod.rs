@@ -13,6 +13,7 @@ pub mod jwt_svid;
 pub mod keys;
 pub mod lint;
 pub mod outside;
+pub mod pem;
 mod profile;
 pub mod rotation;
 pub mod x509_svid;

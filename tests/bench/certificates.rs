@@ -1,6 +1,6 @@
 //! X.509-SVIDs from certificate requests on P-256: alone against the raw signature and verification, and whole with the trail.
 
-use std::time::Duration;
+use std::{hint::black_box, time::Duration};
 
 use aws_lc_rs::{
     rand::SystemRandom,
@@ -47,8 +47,7 @@ pub(crate) fn raw() -> Cost {
         let (point, proof) = turns.next().expect("a request");
         let public = UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, point);
         public.verify(&REQUESTED, proof.as_ref()).expect("a good signature");
-        let signature = ours.sign(&random, &TO_BE_SIGNED).expect("a signature");
-        assert!(!signature.as_ref().is_empty());
+        black_box(ours.sign(&random, &TO_BE_SIGNED).expect("a signature"));
     })
 }
 

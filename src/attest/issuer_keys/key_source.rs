@@ -10,7 +10,7 @@ use std::{
 
 use super::{Entrance, IssuerKeys, KeySource, Keys, discovery};
 use crate::{
-    attest::Misconfigured,
+    attest::{Misconfigured, table::misconfigured},
     fetch::{AddressBlock, Fetch, Origin, OriginRefused, OriginSettings, SizeLimit},
     jose::{Algorithm, KeySet},
 };
@@ -128,12 +128,4 @@ fn pinned(file: &Path, algorithms: &[Algorithm]) -> Result<KeySet, Misconfigured
         return Err(refused(format!("has more than {limit} bytes")));
     }
     KeySet::parse_allowing(&bytes, algorithms).map_err(|error| refused(format!("is refused: {error}")))
-}
-
-fn misconfigured(code: &'static str, key: &str, problem: String) -> Misconfigured {
-    Misconfigured {
-        code,
-        key: key.to_owned(),
-        problem,
-    }
 }

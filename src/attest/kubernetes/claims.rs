@@ -7,8 +7,14 @@ use std::time::{Duration, SystemTime};
 
 use super::subject::{Subject, is_subdomain, is_uid};
 use crate::{
-    attest::{AttestRefusal, Attributes, CLOCK_LEEWAY},
-    jose::{ClaimRefused, Claims, NumericDate, Object, excerpt},
+    attest::{
+        AttestRefusal, Attributes,
+        token_claims::{
+            Moments, refuse_expired, refuse_other_audience, refuse_other_issuer, refuse_other_kind, refused,
+            refused_at, token_id, wrong,
+        },
+    },
+    jose::{ClaimRefused, Claims, Object, excerpt},
 };
 
 /// The rules of one cluster.
@@ -57,45 +63,20 @@ impl Rules {
         now: SystemTime,
     ) -> Result<Accepted, AttestRefusal> {
         refuse_other_kind(typ)?;
-        self.refuse_other_issuer(claims)?;
+        refuse_other_issuer(claims, &self.issuer)?;
         let moments = Moments::read(claims)?;
         moments.refuse_early(now)?;
-        self.refuse_other_audience(claims)?;
+        refuse_other_audience(claims, &self.audience)?;
         let token_id = token_id(claims)?;
         let (named, attributes) = self.facts(claims)?;
-        let stands_until = moments.stands_until(now)?;
+        refuse_expired(moments.expires, now)?;
         Ok(Accepted {
             named,
             token_id,
             attributes,
             expires: moments.expires,
-            stands_until,
-        })
-    }
-
-    fn refuse_other_issuer(&self, claims: &Claims) -> Result<(), AttestRefusal> {
-        let found = claims.required_text("iss").map_err(refused)?;
-        if found == self.issuer {
-            return Ok(());
-        }
-        Err(wrong("iss", found, &format!("`{}`", self.issuer)))
-    }
-
-    /// Takes our audience only as the sole one: a token for the API server as well could be played back to it
-    /// (WIMSE-WIP-2), and whoever else is named could present it to us (T-37).
-    fn refuse_other_audience(&self, claims: &Claims) -> Result<(), AttestRefusal> {
-        let found = claims.audience().map_err(refused)?;
-        if found.sole() == Some(self.audience.as_str()) {
-            return Ok(());
-        }
-        let shown: Vec<String> = found
-            .iter()
-            .take(SHOWN)
-            .map(|one| format!("`{}`", excerpt(one)))
-            .collect();
-        Err(AttestRefusal::AudienceMismatch {
-            expected: self.audience.clone(),
-            found: shown.join(", "),
+            // Never longer than the token, whose end is that of its pod.
+            stands_until: moments.expires.min(now + MAX_STANDING),
         })
     }
 
@@ -156,81 +137,16 @@ impl Rules {
     }
 }
 
-/// The dates of a token.
-#[derive(Debug)]
-struct Moments {
-    issued: SystemTime,
-    not_before: Option<SystemTime>,
-    expires: SystemTime,
-}
-
-impl Moments {
-    /// Reads the dates; the tokens of secrets, which never end, have none (T-08).
-    fn read(claims: &Claims) -> Result<Self, AttestRefusal> {
-        let moments = Self {
-            issued: claims.required_numeric_date("iat").map_err(refused)?.moment(),
-            not_before: claims.numeric_date("nbf").map_err(refused)?.map(NumericDate::moment),
-            expires: claims.required_numeric_date("exp").map_err(refused)?.moment(),
-        };
-        let life = moments.expires.duration_since(moments.issued).unwrap_or_default();
-        if life > MAX_LIFE {
-            return Err(AttestRefusal::Claim {
-                claim: "exp".to_owned(),
-                found: format!("{} s after `iat`", life.as_secs()),
-                expected: format!("at most {} s", MAX_LIFE.as_secs()),
-            });
-        }
-        Ok(moments)
-    }
-
-    fn refuse_early(&self, now: SystemTime) -> Result<(), AttestRefusal> {
-        let begins = self.not_before.map_or(self.issued, |moment| moment.max(self.issued));
-        match begins.duration_since(now) {
-            Ok(ahead) if ahead > CLOCK_LEEWAY => Err(AttestRefusal::NotYetValid { ahead }),
-            Ok(_) | Err(_) => Ok(()),
-        }
-    }
-
-    /// Returns until when the attestation stands: never longer than the token, whose end is that of its pod.
-    fn stands_until(&self, now: SystemTime) -> Result<SystemTime, AttestRefusal> {
-        if now >= self.expires + CLOCK_LEEWAY {
-            let ago = now.duration_since(self.expires).unwrap_or_default();
-            return Err(AttestRefusal::Expired { ago });
-        }
-        Ok(self.expires.min(now + MAX_STANDING))
-    }
-}
-
-/// Refuses tokens of other kinds: `typ` is `JWT` or, as Kubernetes has it, absent (JWT-BCP-11).
-fn refuse_other_kind(typ: Option<&str>) -> Result<(), AttestRefusal> {
-    match typ {
-        None => Ok(()),
-        Some(typ) if typ.eq_ignore_ascii_case("JWT") => Ok(()),
-        Some(other) => Err(wrong("typ", other, "`JWT` or nothing")),
-    }
-}
-
-fn token_id(claims: &Claims) -> Result<Option<String>, AttestRefusal> {
-    match claims.text("jti").map_err(refused)? {
-        Some(id) if id.is_empty() || id.len() > MAX_TOKEN_ID_BYTES => Err(AttestRefusal::Claim {
-            claim: "jti".to_owned(),
-            found: format!("{} bytes long", id.len()),
-            expected: format!("1 to {MAX_TOKEN_ID_BYTES} bytes"),
-        }),
-        id => Ok(id.map(str::to_owned)),
-    }
-}
-
 fn part<'c>(object: Object<'c>, member: &'static str, path: &str) -> Result<Object<'c>, AttestRefusal> {
-    optional(object, member, path)?.ok_or_else(|| at(path, ClaimRefused::Missing { name: member }))
+    optional(object, member, path)?.ok_or_else(|| refused_at(path, ClaimRefused::Missing { name: member }))
 }
 
 fn optional<'c>(object: Object<'c>, member: &'static str, path: &str) -> Result<Option<Object<'c>>, AttestRefusal> {
-    object.object(member).map_err(|why| at(path, why))
+    object.object(member).map_err(|why| refused_at(path, why))
 }
 
 fn required<'c>(object: Object<'c>, member: &'static str, path: &str) -> Result<&'c str, AttestRefusal> {
-    object.required_text(member).map_err(|why| at(path, why))
+    object.required_text(member).map_err(|why| refused_at(path, why))
 }
 
 fn uid<'c>(object: Object<'c>, path: &str) -> Result<&'c str, AttestRefusal> {
@@ -245,38 +161,6 @@ fn subdomain<'c>(object: Object<'c>, path: &str) -> Result<&'c str, AttestRefusa
     let is = is_subdomain(found);
     is.then_some(found)
         .ok_or_else(|| wrong(path, found, "the name of an object"))
-}
-
-fn wrong(claim: &str, found: &str, expected: &str) -> AttestRefusal {
-    AttestRefusal::Claim {
-        claim: claim.to_owned(),
-        found: format!("`{}`", excerpt(found)),
-        expected: expected.to_owned(),
-    }
-}
-
-fn refused(refused: ClaimRefused) -> AttestRefusal {
-    let name = match &refused {
-        ClaimRefused::Date { name, .. }
-        | ClaimRefused::Empty { name }
-        | ClaimRefused::Missing { name }
-        | ClaimRefused::WrongType { name, .. } => *name,
-    };
-    at(name, refused)
-}
-
-fn at(path: &str, refused: ClaimRefused) -> AttestRefusal {
-    let (found, expected) = match refused {
-        ClaimRefused::Date { source, .. } => (source.to_string(), "a date".to_owned()),
-        ClaimRefused::Empty { .. } => ("empty".to_owned(), "a value".to_owned()),
-        ClaimRefused::Missing { .. } => ("missing".to_owned(), "it".to_owned()),
-        ClaimRefused::WrongType { found, expected, .. } => (found.to_owned(), expected.to_owned()),
-    };
-    AttestRefusal::Claim {
-        claim: path.to_owned(),
-        found,
-        expected,
-    }
 }
 
 /// The claim that holds what only Kubernetes says.
@@ -305,14 +189,5 @@ pub(super) const ATTRIBUTES: &[&str] = &[
 /// A name passes to whoever creates the object next; an id never does, and the cluster is what the configuration says.
 pub(super) const IMMUTABLE: &[&str] = &[CLUSTER, POD_UID, SERVICE_ACCOUNT_UID];
 
-// TM-54: nobody has a reason to vouch for longer than a day; the EKS webhook asks for exactly that.
-const MAX_LIFE: Duration = Duration::from_hours(24);
-
 /// LIMITS.md: an attestation stands 1 h, and for Kubernetes never longer than the token.
 const MAX_STANDING: Duration = Duration::from_hours(1);
-
-// T-07.
-const MAX_TOKEN_ID_BYTES: usize = 255;
-
-/// How many audiences an error shows.
-const SHOWN: usize = 3;

@@ -26,9 +26,9 @@ use self::{
 };
 use super::{
     AttestRefusal, Attestation, Attestor, AttestorContext, AttestorName, Builtin, Evidence, Findings, Freshness,
-    Misconfigured, Verdict, conclude, issuer_keys::Keys,
+    Misconfigured, Verdict, conclude, issuer_keys::Keys, token_claims::refuse_algorithm,
 };
-use crate::jose::{Algorithm, MAX_TOKEN_BYTES, Unverified};
+use crate::jose::{MAX_TOKEN_BYTES, Unverified};
 
 /// The kind `kubernetes`.
 pub const BUILTIN: Builtin = Builtin {
@@ -98,7 +98,7 @@ impl KubernetesAttestor {
         unverified: &Unverified<'_>,
         now: SystemTime,
     ) -> Result<Attestation, AttestRefusal> {
-        refuse_algorithm(unverified.algorithm())?;
+        refuse_algorithm(unverified.algorithm(), ALGORITHMS)?;
         let key = self.keys.find(unverified.kid(), unverified.algorithm(), now).await?;
         let verified = unverified.verify(&key).map_err(|refused| AttestRefusal::Unverifiable {
             reason: refused.to_string(),
@@ -123,16 +123,6 @@ impl KubernetesAttestor {
         };
         Ok(conclude(&verified, evidence, findings))
     }
-}
-
-fn refuse_algorithm(found: Algorithm) -> Result<(), AttestRefusal> {
-    if ALGORITHMS.contains(&found) {
-        return Ok(());
-    }
-    let expected: Vec<&str> = ALGORITHMS.iter().map(|algorithm| algorithm.as_str()).collect();
-    Err(AttestRefusal::Unverifiable {
-        reason: format!("token is signed with {found}, expected one of: {}", expected.join(", ")),
-    })
 }
 
 impl Attestor for KubernetesAttestor {

@@ -19,6 +19,7 @@ use crate::{
             Keys,
             key_source::{Asked, Reach},
         },
+        table::{self, misconfigured},
     },
     jose::Algorithm,
     name::Name,
@@ -68,11 +69,7 @@ enum ClusterNamed {}
 impl Settings {
     /// Reads the table.
     pub(super) fn parse(table: toml::Table) -> Result<Self, Misconfigured> {
-        serde_path_to_error::deserialize(toml::Value::Table(table)).map_err(|error| {
-            let key = error.path().to_string();
-            let key = if key == "." { String::new() } else { key };
-            misconfigured("config.attestor_table", &key, error.into_inner().to_string())
-        })
+        table::read(table)
     }
 
     /// Checks the table, and reads the keys that it pins.
@@ -174,14 +171,6 @@ impl TokenReview {
             url: format!("{base}{REVIEWS}"),
             credential,
         })
-    }
-}
-
-fn misconfigured(code: &'static str, key: &str, problem: String) -> Misconfigured {
-    Misconfigured {
-        code,
-        key: key.to_owned(),
-        problem,
     }
 }
 

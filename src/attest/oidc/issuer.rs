@@ -7,10 +7,9 @@ use super::{
     facts::AllowedOwner,
     pattern::Parts,
     preset::{GENERIC, PRESETS, Preset},
-    settings::misconfigured,
     view::{NamedParts, named},
 };
-use crate::attest::Misconfigured;
+use crate::attest::{Misconfigured, table::misconfigured};
 
 /// An issuer, and what its URL says.
 #[derive(Debug)]

@@ -21,7 +21,7 @@ use std::{future::Future, pin::Pin, sync::Arc, time::SystemTime};
 use self::{rules::Rules, settings::Settings};
 use super::{
     AttestRefusal, Attestation, Attestor, AttestorContext, AttestorName, Builtin, Evidence, Findings, Misconfigured,
-    Pins, Verdict, conclude, issuer_keys::Keys,
+    Pins, Verdict, conclude, issuer_keys::Keys, token_claims::refuse_algorithm,
 };
 use crate::jose::{Algorithm, MAX_TOKEN_BYTES, Unverified};
 
@@ -94,7 +94,7 @@ impl OidcAttestor {
         unverified: &Unverified<'_>,
         now: SystemTime,
     ) -> Result<Attestation, AttestRefusal> {
-        self.refuse_algorithm(unverified.algorithm())?;
+        refuse_algorithm(unverified.algorithm(), &self.algorithms)?;
         let key = self.keys.find(unverified.kid(), unverified.algorithm(), now).await?;
         let verified = unverified.verify(&key).map_err(|refused| AttestRefusal::Unverifiable {
             reason: refused.to_string(),
@@ -115,16 +115,6 @@ impl OidcAttestor {
             use_rule: self.rules.use_rule.ledger(),
         };
         Ok(conclude(&verified, evidence, findings))
-    }
-
-    fn refuse_algorithm(&self, found: Algorithm) -> Result<(), AttestRefusal> {
-        if self.algorithms.contains(&found) {
-            return Ok(());
-        }
-        let expected: Vec<&str> = self.algorithms.iter().map(|algorithm| algorithm.as_str()).collect();
-        Err(AttestRefusal::Unverifiable {
-            reason: format!("token is signed with {found}, expected one of: {}", expected.join(", ")),
-        })
     }
 }
 

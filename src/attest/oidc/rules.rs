@@ -10,8 +10,15 @@ use super::{
     view::{NamedParts, View},
 };
 use crate::{
-    attest::{AttestRefusal, Attributes, CLOCK_LEEWAY, Freshness, evidence::Possession},
-    jose::{ClaimRefused, Claims, NumericDate, excerpt},
+    attest::{
+        AttestRefusal, Attributes, CLOCK_LEEWAY, Freshness,
+        evidence::Possession,
+        token_claims::{
+            MAX_TOKEN_ID_BYTES, Moments, refuse_expired, refuse_other_audience, refuse_other_issuer, refuse_other_kind,
+            refused,
+        },
+    },
+    jose::{Claims, NumericDate, excerpt},
 };
 
 /// The rules of one configured attestor.
@@ -55,11 +62,11 @@ impl Rules {
         now: SystemTime,
     ) -> Result<Accepted, AttestRefusal> {
         refuse_other_kind(typ)?;
-        self.refuse_other_issuer(claims)?;
+        refuse_other_issuer(claims, &self.issuer)?;
         let subject = subject(claims)?;
         let moments = Moments::read(claims)?;
         moments.refuse_early(now)?;
-        self.refuse_other_audience(claims)?;
+        refuse_other_audience(claims, &self.audience)?;
         let token_id = self.token_id(claims)?;
         let view = View::new(claims, &self.issuer_parts, self.subject.as_ref(), subject);
         if let Some(rule) = &self.subject {
@@ -80,35 +87,6 @@ impl Rules {
             freshness,
             expires: moments.expires,
             stands_until,
-        })
-    }
-
-    fn refuse_other_issuer(&self, claims: &Claims) -> Result<(), AttestRefusal> {
-        let found = claims.required_text("iss").map_err(refused)?;
-        if found == self.issuer {
-            return Ok(());
-        }
-        Err(AttestRefusal::Claim {
-            claim: "iss".to_owned(),
-            found: format!("`{}`", excerpt(found)),
-            expected: format!("`{}`", self.issuer),
-        })
-    }
-
-    /// Takes our audience only as the sole one: whoever else is named could present the token too (T-37, TM-03).
-    fn refuse_other_audience(&self, claims: &Claims) -> Result<(), AttestRefusal> {
-        let found = claims.audience().map_err(refused)?;
-        if found.sole() == Some(self.audience.as_str()) {
-            return Ok(());
-        }
-        let shown: Vec<String> = found
-            .iter()
-            .take(SHOWN)
-            .map(|one| format!("`{}`", excerpt(one)))
-            .collect();
-        Err(AttestRefusal::AudienceMismatch {
-            expected: self.audience.clone(),
-            found: shown.join(", "),
         })
     }
 
@@ -143,9 +121,8 @@ impl Rules {
     }
 
     fn staleness(&self, moments: &Moments, now: SystemTime) -> Option<AttestRefusal> {
-        if now >= moments.expires + CLOCK_LEEWAY {
-            let ago = now.duration_since(moments.expires).unwrap_or_default();
-            return Some(AttestRefusal::Expired { ago });
+        if let Err(expired) = refuse_expired(moments.expires, now) {
+            return Some(expired);
         }
         let age = now.duration_since(moments.issued).unwrap_or_default();
         self.max_age
@@ -175,56 +152,6 @@ impl Rules {
             return Err(AttestRefusal::SessionOver);
         }
         Ok(until.min(ends))
-    }
-}
-
-/// The dates of a token.
-#[derive(Debug)]
-struct Moments {
-    issued: SystemTime,
-    not_before: Option<SystemTime>,
-    expires: SystemTime,
-}
-
-impl Moments {
-    fn read(claims: &Claims) -> Result<Self, AttestRefusal> {
-        let moments = Self {
-            issued: claims.required_numeric_date("iat").map_err(refused)?.moment(),
-            not_before: claims.numeric_date("nbf").map_err(refused)?.map(NumericDate::moment),
-            expires: claims.required_numeric_date("exp").map_err(refused)?.moment(),
-        };
-        let life = moments.expires.duration_since(moments.issued).unwrap_or_default();
-        if life > MAX_LIFE {
-            return Err(AttestRefusal::Claim {
-                claim: "exp".to_owned(),
-                found: format!("{} s after `iat`", life.as_secs()),
-                expected: format!("at most {} s", MAX_LIFE.as_secs()),
-            });
-        }
-        Ok(moments)
-    }
-
-    fn refuse_early(&self, now: SystemTime) -> Result<(), AttestRefusal> {
-        let begins = self
-            .not_before
-            .map_or(self.issued, |not_before| not_before.max(self.issued));
-        match begins.duration_since(now) {
-            Ok(ahead) if ahead > CLOCK_LEEWAY => Err(AttestRefusal::NotYetValid { ahead }),
-            Ok(_) | Err(_) => Ok(()),
-        }
-    }
-}
-
-/// Refuses tokens of other kinds, such as access tokens: `typ` is `JWT` or absent (JWT-BCP-11).
-fn refuse_other_kind(typ: Option<&str>) -> Result<(), AttestRefusal> {
-    match typ {
-        None => Ok(()),
-        Some(typ) if typ.eq_ignore_ascii_case("JWT") => Ok(()),
-        Some(other) => Err(AttestRefusal::Claim {
-            claim: "typ".to_owned(),
-            found: format!("`{}`", excerpt(other)),
-            expected: "`JWT` or nothing".to_owned(),
-        }),
     }
 }
 
@@ -258,28 +185,5 @@ fn date(claims: &Claims, name: &str) -> Result<Option<SystemTime>, AttestRefusal
     }
 }
 
-fn refused(refused: ClaimRefused) -> AttestRefusal {
-    let (claim, found, expected) = match refused {
-        ClaimRefused::Date { name, source } => (name, source.to_string(), "a date".to_owned()),
-        ClaimRefused::Empty { name } => (name, "empty".to_owned(), "a value".to_owned()),
-        ClaimRefused::Missing { name } => (name, "missing".to_owned(), "it".to_owned()),
-        ClaimRefused::WrongType { name, found, expected } => (name, found.to_owned(), expected.to_owned()),
-    };
-    AttestRefusal::Claim {
-        claim: claim.to_owned(),
-        found,
-        expected,
-    }
-}
-
-// TM-54: no issuer has a reason to vouch for longer than a day.
-const MAX_LIFE: Duration = Duration::from_hours(24);
-
-// T-07.
-const MAX_TOKEN_ID_BYTES: usize = 255;
-
 /// OpenID Connect allows 255; GitHub's can be longer, as they hold a branch name of up to 255 bytes.
 const MAX_SUBJECT_BYTES: usize = 1024;
-
-/// How many audiences an error shows.
-const SHOWN: usize = 3;

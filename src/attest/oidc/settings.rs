@@ -22,6 +22,7 @@ use crate::{
             Keys,
             key_source::{Asked, Reach},
         },
+        table::{self, misconfigured},
     },
     jose::Algorithm,
 };
@@ -69,11 +70,7 @@ pub(super) struct Checked {
 impl Settings {
     /// Reads the table.
     pub(super) fn parse(table: toml::Table) -> Result<Self, Misconfigured> {
-        serde_path_to_error::deserialize(toml::Value::Table(table)).map_err(|error| {
-            let key = error.path().to_string();
-            let key = if key == "." { String::new() } else { key };
-            misconfigured("config.attestor_table", &key, error.into_inner().to_string())
-        })
+        table::read(table)
     }
 
     /// Checks the table against its preset.
@@ -341,14 +338,6 @@ fn bounded(key: &str, span: Option<Span>, max: Duration) -> Result<Option<Durati
         return Err(misconfigured("config.duration_range", key, problem));
     }
     Ok(Some(span))
-}
-
-pub(super) fn misconfigured(code: &'static str, key: &str, problem: String) -> Misconfigured {
-    Misconfigured {
-        code,
-        key: key.to_owned(),
-        problem,
-    }
 }
 
 // LIMITS.md, attestation standing.

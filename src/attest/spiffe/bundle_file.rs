@@ -5,9 +5,8 @@
 
 use std::{error::Error, fs::File, io::Read as _, path::Path};
 
-use super::settings::misconfigured;
 use crate::{
-    attest::Misconfigured,
+    attest::{Misconfigured, table::misconfigured},
     spiffe::{Bundle, IgnoredReason, TrustDomain},
 };
 

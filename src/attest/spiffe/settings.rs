@@ -8,7 +8,10 @@ use serde::Deserialize;
 
 use super::bundle_file;
 use crate::{
-    attest::{AttestorContext, Misconfigured},
+    attest::{
+        AttestorContext, Misconfigured,
+        table::{self, misconfigured},
+    },
     secret::Digest,
     spiffe::{Bundle, TrustDomain},
 };
@@ -46,11 +49,7 @@ pub(super) struct Pinned {
 impl Settings {
     /// Reads the table.
     pub(super) fn parse(table: toml::Table) -> Result<Self, Misconfigured> {
-        serde_path_to_error::deserialize(toml::Value::Table(table)).map_err(|error| {
-            let key = error.path().to_string();
-            let key = if key == "." { String::new() } else { key };
-            misconfigured("config.attestor_table", &key, error.into_inner().to_string())
-        })
+        table::read(table)
     }
 
     /// Checks the table, and reads the bundles it names.
@@ -144,12 +143,4 @@ fn keys(bundle: &Bundle) -> impl Iterator<Item = String> {
         .iter()
         .map(|root| Digest::of(root).to_string());
     tokens.chain(roots)
-}
-
-pub(super) fn misconfigured(code: &'static str, key: &str, problem: String) -> Misconfigured {
-    Misconfigured {
-        code,
-        key: key.to_owned(),
-        problem,
-    }
 }

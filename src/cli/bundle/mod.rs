@@ -10,7 +10,6 @@ use std::{
 };
 
 use anyhow::Context as _;
-use base64::{Engine as _, prelude::BASE64_STANDARD};
 use clap::Subcommand;
 
 use self::entry::entries;
@@ -21,7 +20,10 @@ use super::{
     failure::{Failure, plain},
     output::Output,
 };
-use crate::spiffe::{Bundle, TrustDomain};
+use crate::{
+    mint::pem,
+    spiffe::{Bundle, TrustDomain},
+};
 
 /// Arguments of `cambio bundle`.
 #[derive(Debug, clap::Args)]
@@ -96,7 +98,7 @@ async fn bundle(arguments: &Arguments, environment: &Environment, output: &mut O
             let own = own(arguments, environment).await?;
             match form {
                 Form::Json => output.result(String::from_utf8_lossy(&own))?,
-                Form::Pem => output.result(pem(&parsed(&own, ANY)?).trim_end())?,
+                Form::Pem => output.result(roots(&parsed(&own, ANY)?).trim_end())?,
             }
             Ok(Exit::Done)
         }
@@ -198,19 +200,9 @@ fn verify(bytes: &[u8], trust_domain: &str, output: &mut Output<'_>) -> Result<E
     Ok(Exit::Failed)
 }
 
-fn pem(bundle: &Bundle) -> String {
-    let mut written = String::new();
-    for root in bundle.x509_authorities() {
-        written.push_str("-----BEGIN CERTIFICATE-----\n");
-        for (position, character) in BASE64_STANDARD.encode(root).chars().enumerate() {
-            if position > 0 && position % 64 == 0 {
-                written.push('\n');
-            }
-            written.push(character);
-        }
-        written.push_str("\n-----END CERTIFICATE-----\n");
-    }
-    written
+fn roots(bundle: &Bundle) -> String {
+    let roots = bundle.x509_authorities().iter();
+    roots.map(|root| pem::written(pem::CERTIFICATE, root)).collect()
 }
 
 #[cfg(test)]

@@ -10,7 +10,6 @@ use axum::{
     http::{HeaderValue, header},
     response::{IntoResponse, Response},
 };
-use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -24,7 +23,7 @@ use crate::{
         request_refusal::RequestRefusal,
         state::{Caller, ExchangeState},
     },
-    mint::{MintRefusal, csr::SubjectPublicKey},
+    mint::{MintRefusal, csr::SubjectPublicKey, pem},
     secret::hex,
 };
 
@@ -154,8 +153,8 @@ fn respond(state: &ExchangeState, answer: Answer) -> Response {
     state.metrics().granted(granted.kind, "x509_svid");
     let roots = state.gateway().minter.keys().load().published_roots();
     let body = SvidX509Response {
-        bundle: pem(roots.iter().map(|root| root.certificate.as_ref())),
-        chain: pem(svid.chain.iter().map(AsRef::as_ref)),
+        bundle: certificates(roots.iter().map(|root| root.certificate.as_ref())),
+        chain: certificates(svid.chain.iter().map(AsRef::as_ref)),
         exchange_id: id.map(ToString::to_string).unwrap_or_default(),
         expires: rfc3339(svid.expires),
         serial: hex(&svid.serial),
@@ -167,41 +166,13 @@ fn respond(state: &ExchangeState, answer: Answer) -> Response {
     response
 }
 
-/// Writes certificates as PEM, 64 characters a line (RFC 7468 section 2).
-fn pem<'a>(certificates: impl Iterator<Item = &'a [u8]>) -> String {
-    let mut written = String::new();
-    for certificate in certificates {
-        written.push_str("-----BEGIN CERTIFICATE-----\n");
-        let encoded = BASE64_STANDARD.encode(certificate);
-        for (position, character) in encoded.chars().enumerate() {
-            if position > 0 && position % 64 == 0 {
-                written.push('\n');
-            }
-            written.push(character);
-        }
-        written.push_str("\n-----END CERTIFICATE-----\n");
-    }
-    written
+fn certificates<'a>(ders: impl Iterator<Item = &'a [u8]>) -> String {
+    ders.map(|der| pem::written(pem::CERTIFICATE, der)).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use rustls::pki_types::{CertificateDer, pem::PemObject as _};
-
     use super::*;
-
-    #[test]
-    fn another_reader_takes_the_pem() {
-        let certificates = [vec![7; 47], vec![7; 48], vec![7; 49]];
-
-        let written = pem(certificates.iter().map(Vec::as_slice));
-
-        let read: Vec<_> = CertificateDer::pem_slice_iter(written.as_bytes())
-            .map(|one| one.unwrap().to_vec())
-            .collect();
-        assert_eq!(read, certificates);
-        assert!(written.lines().all(|line| line.len() <= 64));
-    }
 
     #[test]
     fn a_refused_body_is_not_repeated() {

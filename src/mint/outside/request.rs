@@ -4,13 +4,11 @@
 
 use std::time::Duration;
 
-use base64::{Engine as _, prelude::BASE64_STANDARD};
-
 use crate::{
     mint::{
         authority::{Authority, Certification, Purpose, life},
         issuing::{self, NotIssued, RawKey},
-        profile,
+        pem, profile,
     },
     spiffe::TrustDomain,
 };
@@ -46,26 +44,10 @@ impl CertificateRequest {
         let der = issuing::request(&params, &public, (authority.key(), authority.algorithm())).await?;
         Ok(Self {
             id: authority.id().to_owned(),
-            pem: pem(&der),
+            pem: pem::written(pem::CERTIFICATE_REQUEST, &der),
             common_name,
             trust_domain: certification.trust_domain.clone(),
             most: life(Purpose::X509Intermediate),
         })
     }
 }
-
-fn pem(der: &[u8]) -> String {
-    let text = BASE64_STANDARD.encode(der);
-    let mut written = String::from("-----BEGIN CERTIFICATE REQUEST-----");
-    for (position, character) in text.chars().enumerate() {
-        if position % PEM_LINE == 0 {
-            written.push('\n');
-        }
-        written.push(character);
-    }
-    written.push_str("\n-----END CERTIFICATE REQUEST-----\n");
-    written
-}
-
-/// RFC 7468 section 2: 64 characters a line.
-const PEM_LINE: usize = 64;
