@@ -1,32 +1,79 @@
-//! Where a workload's evidence comes from: a file, stdin, or what the CI system gives its jobs.
+//! Where a workload's evidence comes from: a file, a variable, its CI system, its pod, or its cloud's metadata service.
 //!
-//! Never shows a token, and never sends the CI system's own bearer token anywhere but to the URL that came with it.
+//! Never shows a token, and never sends what a platform gave its workload anywhere but to the address that came with it.
 
-use std::{
-    io::{self, Read},
-    path::{Path, PathBuf},
-    time::Duration,
-};
+mod azure;
+mod ci;
+mod gce;
+mod https;
+mod mounted;
+mod platform;
 
-use anyhow::{Context as _, anyhow, bail};
-use reqwest::{Client, redirect};
-use serde_json::Value;
-use url::Url;
+use std::path::PathBuf;
 
-use crate::cli::{client::read, environment::Environment, exit::Exit, failure::Failure};
+use anyhow::bail;
+
+use crate::cli::{environment::Environment, exit::Exit, failure::Failure};
 use crate::secret::Secret;
 
 /// What evidence to present.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct EvidenceArguments {
-    /// The evidence, a JWT in a file; `-` reads it from stdin. Else CAMBIO_ID_TOKEN (GitLab's `id_tokens`), GitHub's
-    /// ID token request, or TFC_WORKLOAD_IDENTITY_TOKEN is taken, in this order.
-    #[arg(long, value_name = "PATH")]
+    /// The evidence in a file; `-` reads it from stdin.
+    #[arg(long, value_name = "PATH", conflicts_with = "attest")]
     pub token_file: Option<PathBuf>,
-    /// The audience to ask GitHub for: the attestor's `audience`, by default the gateway's issuer [env: CAMBIO_AUDIENCE].
+    /// Where to find evidence; `auto` looks at one place after the other, in the order of this list.
+    #[arg(long, value_name = "SOURCE", value_enum, default_value_t)]
+    pub attest: Attest,
+    /// The audience of evidence that is made for this call: the attestor's `audience`, by default the gateway's issuer
+    /// [env: CAMBIO_AUDIENCE].
     #[arg(long, value_name = "AUDIENCE")]
     pub audience: Option<String>,
 }
+
+/// Where evidence may be; the names are those of attestors and presets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum Attest {
+    /// The first of the places below that has some.
+    #[default]
+    Auto,
+    /// The variable CAMBIO_ID_TOKEN: GitLab, Jenkins, CircleCI, or whoever sets it.
+    IdToken,
+    /// The ID token request of a GitHub Actions job.
+    GithubActions,
+    /// The workload identity token of an HCP Terraform run.
+    HcpTerraform,
+    /// The OIDC token request of a Buildkite job.
+    Buildkite,
+    /// The OIDC token request of an Azure DevOps job.
+    AzureDevops,
+    /// The token of a Bitbucket Pipelines step.
+    Bitbucket,
+    /// The token of a Spacelift run.
+    Spacelift,
+    /// A projected service-account token: CAMBIO_TOKEN_FILE, or /var/run/secrets/cambio/token.
+    Kubernetes,
+    /// The identity token of a Google Compute Engine instance.
+    GcpInstance,
+    /// The managed identity of an Azure VM.
+    AzureInstance,
+}
+
+/// The places of [`Attest::Auto`]: what somebody set for Cambio before what a platform has for everybody.
+const PLACES: [Attest; 11] = [
+    Attest::Auto,
+    Attest::IdToken,
+    Attest::GithubActions,
+    Attest::HcpTerraform,
+    Attest::Buildkite,
+    Attest::AzureDevops,
+    Attest::Bitbucket,
+    Attest::Spacelift,
+    Attest::Kubernetes,
+    Attest::GcpInstance,
+    Attest::AzureInstance,
+];
 
 /// Evidence as it was found.
 #[derive(Debug)]
@@ -40,73 +87,133 @@ pub struct Evidence {
 /// Who can present a piece of evidence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Holder {
-    /// Every process of the job: it lies in the environment or in a file.
+    /// Every process of the job: it lies in the environment or in a file, or is handed out again.
     Job,
     /// This process only: it was made for it.
     Process,
 }
 
-/// The variables that hold evidence or can get some.
-pub const VARIABLES: [&str; 4] = [ID_TOKEN, GITHUB_URL, GITHUB_BEARER, TERRAFORM];
+/// The variables that hold evidence or can get some, and are for nothing else.
+pub const VARIABLES: [&str; 6] = [
+    ci::ID_TOKEN,
+    ci::GITHUB_URL,
+    ci::GITHUB_BEARER,
+    ci::TERRAFORM,
+    ci::BITBUCKET,
+    ci::SPACELIFT,
+];
+
+/// What a place is asked with.
+#[derive(Clone, Copy, Debug)]
+struct Asked<'a> {
+    arguments: &'a EvidenceArguments,
+    environment: &'a Environment,
+    /// What the machine says of itself; a metadata service is asked without being named only where it is that cloud's.
+    machine: platform::Machine,
+}
+
+/// What is at a place.
+#[derive(Debug)]
+enum Found {
+    Evidence(Evidence),
+    /// Nothing; what was looked for, and how it was.
+    Nothing(String),
+}
 
 /// Finds evidence.
 ///
 /// # Errors
 /// Ends with 4 and says where it looked, with 2 where an audience is missing.
 pub async fn find(arguments: &EvidenceArguments, environment: &Environment) -> Result<Evidence, Failure> {
+    find_on(platform::Machine::this(), arguments, environment).await
+}
+
+async fn find_on(
+    machine: platform::Machine,
+    arguments: &EvidenceArguments,
+    environment: &Environment,
+) -> Result<Evidence, Failure> {
     if let Some(path) = &arguments.token_file {
-        return of_job(from_file(path));
+        return Ok(Evidence {
+            token: held(mounted::from_file(path))?,
+            holder: Holder::Job,
+        });
     }
-    if let Some(token) = environment.variable(ID_TOKEN) {
-        return of_job(checked(token).context("CAMBIO_ID_TOKEN holds no evidence"));
+    let asked = Asked {
+        arguments,
+        environment,
+        machine,
+    };
+    let named = [arguments.attest];
+    let places = match arguments.attest {
+        Attest::Auto => &PLACES[..],
+        _ => &named[..],
+    };
+    let mut looked = Vec::new();
+    for place in places {
+        match place.look(&asked).await? {
+            Found::Evidence(evidence) => return Ok(evidence),
+            Found::Nothing(found) => looked.push(found),
+        }
     }
-    let github = (environment.variable(GITHUB_URL), environment.variable(GITHUB_BEARER));
-    if let (Some(url), Some(bearer)) = github {
-        let audience = arguments
-            .audience
-            .as_deref()
-            .or(environment.variable("CAMBIO_AUDIENCE"));
-        let audience = audience.ok_or_else(|| {
-            Failure::saying(Exit::Usage, "GitHub's token needs an audience, and none is named")
+    Err(nothing_found(&looked, environment))
+}
+
+impl Attest {
+    async fn look(self, asked: &Asked<'_>) -> Result<Found, Failure> {
+        match self {
+            // A file that was named has gone before.
+            Self::Auto => Ok(Found::Nothing("--token-file (not given)".to_owned())),
+            Self::IdToken => ci::variable(asked, ci::ID_TOKEN),
+            Self::GithubActions => ci::github(asked).await,
+            Self::HcpTerraform => ci::variable(asked, ci::TERRAFORM),
+            Self::Buildkite => ci::buildkite(asked).await,
+            Self::AzureDevops => ci::azure_devops(asked).await,
+            Self::Bitbucket => ci::variable(asked, ci::BITBUCKET),
+            Self::Spacelift => ci::variable(asked, ci::SPACELIFT),
+            Self::Kubernetes => mounted::look(asked),
+            Self::GcpInstance => gce::look(asked).await,
+            Self::AzureInstance => azure::look(asked).await,
+        }
+    }
+}
+
+impl<'a> Asked<'a> {
+    fn variable(&self, name: &str) -> Option<&'a str> {
+        self.environment.variable(name)
+    }
+
+    /// Tells whether this place was named, so that it is to be asked whatever the machine says.
+    fn names(&self, place: Attest) -> bool {
+        self.arguments.attest == place
+    }
+
+    /// Returns the audience for which `whose` token is to be made.
+    fn audience(&self, whose: &str) -> Result<&'a str, Failure> {
+        let named = self.arguments.audience.as_deref();
+        named.or_else(|| self.variable("CAMBIO_AUDIENCE")).ok_or_else(|| {
+            let missing = format!("{whose} token needs an audience, and none is named");
+            Failure::saying(Exit::Usage, missing)
                 .hint("give --audience, or set CAMBIO_AUDIENCE: the gateway's issuer, unless the attestor has another")
-        })?;
-        let token = match client() {
-            Ok(client) => from_github(&client, url, (bearer, audience)).await,
-            Err(failed) => Err(failed),
-        };
-        return taken(token.context("GitHub gave no ID token"), Holder::Process);
+        })
     }
-    if let Some(token) = environment.variable(TERRAFORM) {
-        return of_job(checked(token).context("TFC_WORKLOAD_IDENTITY_TOKEN holds no evidence"));
-    }
-    Err(nothing_found(environment))
-}
 
-fn of_job(token: anyhow::Result<Secret>) -> Result<Evidence, Failure> {
-    taken(token, Holder::Job)
-}
-
-fn taken(token: anyhow::Result<Secret>, holder: Holder) -> Result<Evidence, Failure> {
-    match token {
-        Ok(token) => Ok(Evidence { token, holder }),
-        Err(failed) => Err(Failure::new(Exit::Unattested, failed)),
+    /// Says of each variable whether it is set, and never to what.
+    fn states(&self, variables: &[&str]) -> String {
+        let states: Vec<String> = variables
+            .iter()
+            .map(|name| match self.variable(name) {
+                Some(_) => format!("{name} (is set)"),
+                None => format!("{name} (is not set)"),
+            })
+            .collect();
+        states.join(" with ")
     }
 }
 
-fn from_file(path: &Path) -> anyhow::Result<Secret> {
-    if path == Path::new("-") {
-        return from_reader(io::stdin().lock()).context("stdin holds no evidence");
-    }
-    let unreadable = || format!("`{}` holds no evidence", path.display());
-    let file = std::fs::File::open(path).with_context(unreadable)?;
-    from_reader(file).with_context(unreadable)
-}
-
-fn from_reader(reader: impl Read) -> anyhow::Result<Secret> {
-    let mut text = zeroize::Zeroizing::new(String::new());
-    // One more than is taken, and a line end.
-    reader.take(MAX_TOKEN_BYTES as u64 + 3).read_to_string(&mut text)?;
-    checked(&text)
+/// Evidence that is there, and cannot be had: what a place says of itself is not passed over.
+fn held<T>(had: anyhow::Result<T>) -> Result<T, Failure> {
+    had.map_err(|failed| Failure::new(Exit::Unattested, failed))
 }
 
 /// Takes a token without the line end that editors and `echo` add.
@@ -122,55 +229,7 @@ fn checked(text: &str) -> anyhow::Result<Secret> {
     }
 }
 
-fn client() -> anyhow::Result<Client> {
-    let builder = Client::builder()
-        .https_only(true)
-        .redirect(redirect::Policy::none())
-        .referer(false)
-        .timeout(GITHUB_TIME);
-    builder.build().context("the HTTPS client cannot be made")
-}
-
-/// Asks GitHub for an ID token (clouds.md 6: `GET $ACTIONS_ID_TOKEN_REQUEST_URL&audience=..`).
-async fn from_github(client: &Client, url: &str, (bearer, audience): (&str, &str)) -> anyhow::Result<Secret> {
-    let mut url = Url::parse(url).context("ACTIONS_ID_TOKEN_REQUEST_URL is no URL")?;
-    if url.scheme() != "https" {
-        bail!(
-            "ACTIONS_ID_TOKEN_REQUEST_URL has the scheme `{}`, expected `https`",
-            url.scheme()
-        );
-    }
-    url.query_pairs_mut().append_pair("audience", audience);
-    let response = client.get(url).bearer_auth(bearer).send().await;
-    let response = response.map_err(reqwest::Error::without_url)?;
-    let status = response.status();
-    let body = read(response, MAX_ANSWER_BYTES)
-        .await
-        .map_err(reqwest::Error::without_url)?;
-    if status != 200 {
-        bail!("found status {}, expected 200", status.as_u16());
-    }
-    let body = body.ok_or_else(|| anyhow!("found more than {MAX_ANSWER_BYTES} bytes, expected a token"))?;
-    let value: Option<Value> = serde_json::from_slice(&body).ok();
-    let token = value
-        .as_ref()
-        .and_then(|body| body.get("value"))
-        .and_then(Value::as_str);
-    checked(token.ok_or_else(|| anyhow!("found no `value`, expected the token in it"))?)
-}
-
-fn nothing_found(environment: &Environment) -> Failure {
-    let state = |name: &str| match environment.variable(name) {
-        Some(_) => "is set",
-        None => "is not set",
-    };
-    let looked = format!(
-        "looked for --token-file (not given), {ID_TOKEN} ({}), {GITHUB_URL} ({}) with {GITHUB_BEARER} ({}), {TERRAFORM} ({})",
-        state(ID_TOKEN),
-        state(GITHUB_URL),
-        state(GITHUB_BEARER),
-        state(TERRAFORM)
-    );
+fn nothing_found(looked: &[String], environment: &Environment) -> Failure {
     let set = |name: &str| environment.variable(name).is_some();
     let hint = if set("GITHUB_ACTIONS") {
         "let the job have a token: permissions: { id-token: write }"
@@ -178,25 +237,22 @@ fn nothing_found(environment: &Environment) -> Failure {
         "let the job have a token: id_tokens: { CAMBIO_ID_TOKEN: { aud: <the gateway's issuer> } }"
     } else if set("TFC_RUN_ID") {
         "let the run have a token: set TFC_WORKLOAD_IDENTITY_AUDIENCE to the gateway's issuer in the workspace"
+    } else if set("KUBERNETES_SERVICE_HOST") {
+        "let the pod have a token: a projected serviceAccountToken with the gateway's issuer as audience, at /var/run/secrets/cambio/token"
+    } else if set("CIRCLECI") {
+        "let the job have a token: CAMBIO_ID_TOKEN=$(circleci run oidc get --claims '{\"aud\": \"<the gateway's issuer>\"}')"
     } else {
-        "give the workload's token with --token-file PATH"
+        "give the workload's token with --token-file PATH, or name the place with --attest SOURCE"
     };
-    Failure::saying(Exit::Unattested, looked)
+    let looked = looked.iter().rev().map(|place| format!("looked for {place}"));
+    let looked = looked.reduce(|below, place| format!("{place}\n  {below}"));
+    Failure::saying(Exit::Unattested, looked.unwrap_or_default())
         .context("there is no evidence of who this workload is")
         .hint(hint)
 }
 
-const ID_TOKEN: &str = "CAMBIO_ID_TOKEN";
-const GITHUB_URL: &str = "ACTIONS_ID_TOKEN_REQUEST_URL";
-const GITHUB_BEARER: &str = "ACTIONS_ID_TOKEN_REQUEST_TOKEN";
-const TERRAFORM: &str = "TFC_WORKLOAD_IDENTITY_TOKEN";
-
 /// LIMITS.md: an evidence token has at most 16 KiB.
 const MAX_TOKEN_BYTES: usize = 16 * 1024;
-/// A token and its member names.
-const MAX_ANSWER_BYTES: usize = 2 * MAX_TOKEN_BYTES;
-/// As long as the gateway waits for an issuer's document.
-const GITHUB_TIME: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::*;
+use super::{ci::from_github, mounted::from_reader, platform::Machine, *};
 use crate::{
     cli::{environment::Environment, output::Output},
     clock::FakeClock,
@@ -24,7 +24,7 @@ fn shown(failure: &Failure) -> String {
 }
 
 async fn found(arguments: EvidenceArguments, variables: &[(&str, &str)]) -> Result<Evidence, Failure> {
-    find(&arguments, &environment(variables)).await
+    find_on(Machine::Other, &arguments, &environment(variables)).await
 }
 
 #[tokio::test]
@@ -36,9 +36,19 @@ async fn says_where_it_looked_when_it_finds_nothing() {
     error: there is no evidence of who this workload is
 
     Caused by:
-      looked for --token-file (not given), CAMBIO_ID_TOKEN (is not set), ACTIONS_ID_TOKEN_REQUEST_URL (is not set) with ACTIONS_ID_TOKEN_REQUEST_TOKEN (is not set), TFC_WORKLOAD_IDENTITY_TOKEN (is not set)
+      looked for --token-file (not given)
+      looked for CAMBIO_ID_TOKEN (is not set)
+      looked for ACTIONS_ID_TOKEN_REQUEST_URL (is not set) with ACTIONS_ID_TOKEN_REQUEST_TOKEN (is not set)
+      looked for TFC_WORKLOAD_IDENTITY_TOKEN (is not set)
+      looked for BUILDKITE_AGENT_ENDPOINT (is not set) with BUILDKITE_AGENT_ACCESS_TOKEN (is not set) with BUILDKITE_JOB_ID (is not set)
+      looked for SYSTEM_OIDCREQUESTURI (is not set) with SYSTEM_ACCESSTOKEN (is not set)
+      looked for BITBUCKET_STEP_OIDC_TOKEN (is not set)
+      looked for SPACELIFT_OIDC_TOKEN (is not set)
+      looked for CAMBIO_TOKEN_FILE (is not set) or /var/run/secrets/cambio/token (is not there)
+      looked for GCE_METADATA_HOST (is not set) or a machine of Google's (it is none)
+      looked for IDENTITY_ENDPOINT (is not set) with IDENTITY_HEADER (is not set) or AZURE_POD_IDENTITY_AUTHORITY_HOST (is not set) or a machine of Azure's (it is none)
 
-    hint: give the workload's token with --token-file PATH
+    hint: give the workload's token with --token-file PATH, or name the place with --attest SOURCE
     ");
 }
 
@@ -52,10 +62,12 @@ async fn names_the_permission_that_a_github_job_lacks() {
 }
 
 #[tokio::test]
-async fn names_what_a_gitlab_job_and_a_terraform_run_lack() {
+async fn names_what_jobs_runs_and_pods_lack() {
     for (variable, hint) in [
         ("GITLAB_CI", "id_tokens: { CAMBIO_ID_TOKEN"),
         ("TFC_RUN_ID", "TFC_WORKLOAD_IDENTITY_AUDIENCE"),
+        ("KUBERNETES_SERVICE_HOST", "a projected serviceAccountToken"),
+        ("CIRCLECI", "circleci run oidc get"),
     ] {
         let failure = found(EvidenceArguments::default(), &[(variable, "x")])
             .await
@@ -124,7 +136,7 @@ async fn reads_a_token_from_a_file_without_its_line_end() {
     std::fs::write(&path, "a.b.c\r\n").unwrap();
     let arguments = EvidenceArguments {
         token_file: Some(path),
-        audience: None,
+        ..EvidenceArguments::default()
     };
 
     let evidence = found(arguments, &[("CAMBIO_ID_TOKEN", "other")]).await.unwrap();
@@ -136,7 +148,7 @@ async fn reads_a_token_from_a_file_without_its_line_end() {
 async fn a_file_that_is_not_there_is_named() {
     let arguments = EvidenceArguments {
         token_file: Some("no/such/file".into()),
-        audience: None,
+        ..EvidenceArguments::default()
     };
 
     let failure = found(arguments, &[]).await.unwrap_err();
@@ -164,47 +176,70 @@ fn refuses_what_is_no_token_without_repeating_it() {
 }
 
 #[cfg(feature = "dev")]
-mod github {
-    use axum::{
-        Json, Router,
-        extract::State,
-        http::{HeaderMap, StatusCode, Uri, header},
-        response::{IntoResponse as _, Response},
-        routing::get,
-    };
-    use serde_json::json;
+mod platforms {
     use std::sync::Mutex;
 
-    use super::*;
+    use axum::{
+        Json, Router,
+        extract::Request,
+        http::{HeaderMap, StatusCode, header},
+        response::{IntoResponse as _, Response},
+        routing::any,
+    };
+    use reqwest::Client;
+    use serde_json::json;
+
+    use super::{
+        super::{
+            ci::{from_azure_devops, from_buildkite},
+            https,
+        },
+        *,
+    };
     use crate::{
         http::{listener::Stop, tls::Certificate},
         sim::{Listen as _, ca, documents, server::Loopback},
     };
 
-    type Seen = Arc<Mutex<Vec<(String, Option<String>)>>>;
+    /// What a platform was asked: method, path and query, headers, body.
+    type Seen = Arc<Mutex<Vec<(String, HeaderMap, String)>>>;
 
-    async fn id_token(State(seen): State<Seen>, uri: Uri, headers: HeaderMap) -> Response {
-        let bearer = headers
-            .get(header::AUTHORIZATION)
-            .map(|value| value.to_str().unwrap().to_owned());
-        let asked = uri.path_and_query().unwrap().to_string();
-        seen.lock().unwrap().push((asked, bearer));
-        match uri.path() {
+    async fn answer(seen: Seen, request: Request) -> Response {
+        let (parts, body) = request.into_parts();
+        let body = axum::body::to_bytes(body, 65_536).await.unwrap();
+        let asked = format!("{} {}", parts.method, parts.uri.path_and_query().unwrap());
+        let path = parts.uri.path().to_owned();
+        let body = String::from_utf8(body.to_vec()).unwrap();
+        seen.lock().unwrap().push((asked, parts.headers, body));
+        match path.as_str() {
             "/token" => Json(json!({ "value": "a.b.c", "count": 5 })).into_response(),
+            "/v3/jobs/0190-job/oidc/tokens" => Json(json!({ "token": "build.kite.token" })).into_response(),
+            "/devops" => Json(json!({ "oidcToken": "azure.devops.token" })).into_response(),
+            "/computeMetadata/v1/instance/service-accounts/default/identity" => "of.an.instance".into_response(),
+            "/metadata/identity/oauth2/token" | "/msi/token" => {
+                Json(json!({ "access_token": "of.a.machine", "expires_in": "86400" })).into_response()
+            }
             "/long" => Json(json!({ "value": "x".repeat(40_000) })).into_response(),
             "/moved" => (StatusCode::FOUND, [(header::LOCATION, "/token")]).into_response(),
             _ => (StatusCode::FORBIDDEN, "canary").into_response(),
         }
     }
 
-    struct Github {
+    /// One server for all platforms.
+    struct Platform {
         client: Client,
         url: String,
         seen: Seen,
         _running: (tempfile::TempDir, tokio::sync::watch::Sender<bool>),
     }
 
-    fn github() -> Github {
+    fn routes(seen: &Seen) -> Router {
+        let seen = Arc::clone(seen);
+        Router::new().fallback(any(move |request: Request| answer(Arc::clone(&seen), request)))
+    }
+
+    /// By HTTPS, as CI systems' services are.
+    fn platform() -> Platform {
         let directory = tempfile::tempdir().unwrap();
         let files = ca::create(directory.path(), crate::clock::system().now()).unwrap();
         let certificate = Certificate::load(&files.certificate, &files.key).unwrap();
@@ -213,8 +248,8 @@ mod github {
             .bind()
             .unwrap();
         let seen = Seen::default();
-        (bound.serve)(Router::new().fallback(get(id_token)).with_state(Arc::clone(&seen)));
-        Github {
+        (bound.serve)(routes(&seen));
+        Platform {
             client: documents::client(&files.ca).unwrap(),
             url: bound.url,
             seen,
@@ -222,34 +257,192 @@ mod github {
         }
     }
 
-    impl Github {
-        async fn asked(&self, path: &str) -> anyhow::Result<Secret> {
+    /// By plain HTTP, as metadata services are; returns host and port.
+    async fn neighbour() -> (String, Seen) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let host = listener.local_addr().unwrap().to_string();
+        let seen = Seen::default();
+        let routes = routes(&seen);
+        tokio::spawn(async move { axum::serve(listener, routes).await });
+        (host, seen)
+    }
+
+    impl Platform {
+        async fn github(&self, path: &str) -> anyhow::Result<Secret> {
             let url = format!("{}{path}?api-version=2.0", self.url);
             from_github(&self.client, &url, ("the-bearer", "https://id.acme.example")).await
         }
+
+        fn asked(&self) -> (String, Option<String>, String) {
+            asked(&self.seen, "authorization")
+        }
+    }
+
+    /// Returns the one question that was asked, one of its headers, and its body.
+    fn asked(seen: &Seen, name: &str) -> (String, Option<String>, String) {
+        let seen = seen.lock().unwrap();
+        let [(asked, headers, body)] = &seen[..] else {
+            panic!("{seen:?}");
+        };
+        let value = headers.get(name).map(|value| value.to_str().unwrap().to_owned());
+        (asked.clone(), value, body.clone())
+    }
+
+    async fn found_at(variables: &[(&str, &str)]) -> Evidence {
+        found(EvidenceArguments::default(), variables).await.unwrap()
     }
 
     #[tokio::test]
     async fn asks_github_for_the_audience_with_the_bearer() {
-        let github = github();
+        let github = platform();
 
-        let token = github.asked("/token").await.unwrap();
+        let token = github.github("/token").await.unwrap();
 
         assert_eq!(token.expose(), "a.b.c");
+        let (asked, bearer, _) = github.asked();
         assert_eq!(
-            *github.seen.lock().unwrap(),
-            [(
-                "/token?api-version=2.0&audience=https%3A%2F%2Fid.acme.example".to_owned(),
-                Some("Bearer the-bearer".to_owned())
-            )]
+            asked,
+            "GET /token?api-version=2.0&audience=https%3A%2F%2Fid.acme.example"
+        );
+        assert_eq!(bearer.unwrap(), "Bearer the-bearer");
+    }
+
+    #[tokio::test]
+    async fn asks_buildkite_for_the_ids_beside_the_names() {
+        let buildkite = platform();
+        let url = format!("{}/v3", buildkite.url);
+
+        let token = from_buildkite(
+            &buildkite.client,
+            &url,
+            ("the-bearer", "0190-job"),
+            "https://id.acme.example",
+        )
+        .await;
+
+        assert_eq!(token.unwrap().expose(), "build.kite.token");
+        let (asked, bearer, body) = buildkite.asked();
+        assert_eq!(
+            (asked.as_str(), bearer.unwrap().as_str()),
+            ("POST /v3/jobs/0190-job/oidc/tokens", "Token the-bearer")
+        );
+        let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(
+            body,
+            json!({ "audience": "https://id.acme.example", "claims": ["organization_id", "pipeline_id"] })
         );
     }
 
     #[tokio::test]
-    async fn a_redirect_is_not_followed() {
-        let github = github();
+    async fn a_job_id_never_becomes_another_path() {
+        let buildkite = platform();
 
-        let refused = github.asked("/moved").await.unwrap_err();
+        for job in ["../../admin", "a/b", "a?b", "a%2fb"] {
+            let refused = from_buildkite(&buildkite.client, &buildkite.url, ("the-bearer", job), "x").await;
+            assert_eq!(
+                refused.unwrap_err().to_string(),
+                "BUILDKITE_JOB_ID is no job's id",
+                "{job}"
+            );
+        }
+
+        assert!(buildkite.seen.lock().unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn asks_azure_devops_without_a_service_connection() {
+        let devops = platform();
+        let url = format!("{}/devops", devops.url);
+
+        let token = from_azure_devops(&devops.client, &url, "the-bearer").await.unwrap();
+
+        assert_eq!(token.expose(), "azure.devops.token");
+        let (asked, bearer, body) = devops.asked();
+        assert_eq!((asked.as_str(), body.as_str()), ("POST /devops?api-version=7.1", "{}"));
+        assert_eq!(bearer.unwrap(), "Bearer the-bearer");
+    }
+
+    #[tokio::test]
+    async fn asks_googles_metadata_server_for_the_instance_as_well() {
+        let (host, seen) = neighbour().await;
+
+        let evidence = found_at(&[
+            ("GCE_METADATA_HOST", &host),
+            ("CAMBIO_AUDIENCE", "https://id.acme.example"),
+        ])
+        .await;
+
+        assert_eq!(
+            (evidence.token.expose(), evidence.holder),
+            ("of.an.instance", Holder::Job)
+        );
+        let (asked, flavor, _) = asked(&seen, "metadata-flavor");
+        assert_eq!(
+            asked,
+            "GET /computeMetadata/v1/instance/service-accounts/default/identity?audience=https%3A%2F%2Fid.acme.example&format=full"
+        );
+        assert_eq!(flavor.unwrap(), "Google");
+    }
+
+    #[tokio::test]
+    async fn asks_azures_metadata_service_for_the_identity_that_is_named() {
+        let (host, seen) = neighbour().await;
+        let url = format!("http://{host}");
+        let variables = [
+            ("AZURE_POD_IDENTITY_AUTHORITY_HOST", url.as_str()),
+            ("AZURE_CLIENT_ID", "4f3c"),
+            ("CAMBIO_AUDIENCE", "api://cambio"),
+        ];
+
+        let evidence = found_at(&variables).await;
+
+        assert_eq!(
+            (evidence.token.expose(), evidence.holder),
+            ("of.a.machine", Holder::Job)
+        );
+        let (asked, metadata, _) = asked(&seen, "metadata");
+        assert_eq!(
+            asked,
+            "GET /metadata/identity/oauth2/token?api-version=2018-02-01&resource=api%3A%2F%2Fcambio&client_id=4f3c"
+        );
+        assert_eq!(metadata.unwrap(), "true");
+    }
+
+    #[tokio::test]
+    async fn asks_app_service_with_the_header_that_came_with_the_endpoint() {
+        let (host, seen) = neighbour().await;
+        let url = format!("http://{host}/msi/token");
+        let variables = [
+            ("IDENTITY_ENDPOINT", url.as_str()),
+            ("IDENTITY_HEADER", "the-header"),
+            ("CAMBIO_AUDIENCE", "api://cambio"),
+        ];
+
+        let evidence = found_at(&variables).await;
+
+        assert_eq!(evidence.token.expose(), "of.a.machine");
+        let (asked, header, _) = asked(&seen, "x-identity-header");
+        assert_eq!(
+            asked,
+            "GET /msi/token?api-version=2019-08-01&resource=api%3A%2F%2Fcambio"
+        );
+        assert_eq!(header.unwrap(), "the-header");
+    }
+
+    #[tokio::test]
+    async fn a_metadata_host_is_a_host_and_nothing_else() {
+        for host in ["evil.test/?x=", "evil.test/a", "", "a b"] {
+            let variables = [("GCE_METADATA_HOST", host), ("CAMBIO_AUDIENCE", "x")];
+            let refused = found(EvidenceArguments::default(), &variables).await.unwrap_err();
+            assert!(shown(&refused).contains("exit 4"), "{host}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_redirect_is_not_followed() {
+        let github = platform();
+
+        let refused = github.github("/moved").await.unwrap_err();
 
         assert_eq!(refused.to_string(), "found status 302, expected 200");
         assert_eq!(github.seen.lock().unwrap().len(), 1);
@@ -257,12 +450,75 @@ mod github {
 
     #[tokio::test]
     async fn a_refusal_and_a_long_answer_are_refused_without_repeating_them() {
-        let github = github();
+        let github = platform();
 
-        let refused = github.asked("/refused").await.unwrap_err();
-        let long = github.asked("/long").await.unwrap_err();
+        let refused = github.github("/refused").await.unwrap_err();
+        let long = github.github("/long").await.unwrap_err();
 
         assert_eq!(format!("{refused:#}"), "found status 403, expected 200");
         assert_eq!(format!("{long:#}"), "found more than 32768 bytes, expected a token");
+    }
+
+    #[tokio::test]
+    async fn the_clients_are_made() {
+        assert!(https::client().is_ok() && https::neighbour().is_ok());
+    }
+}
+
+#[tokio::test]
+async fn takes_the_token_that_the_kubelet_mounts() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("token");
+    std::fs::write(&path, "of.a.pod").unwrap();
+
+    let evidence = found(
+        EvidenceArguments::default(),
+        &[("CAMBIO_TOKEN_FILE", path.to_str().unwrap())],
+    )
+    .await;
+
+    let evidence = evidence.unwrap();
+    assert_eq!((evidence.token.expose(), evidence.holder), ("of.a.pod", Holder::Job));
+}
+
+#[tokio::test]
+async fn a_token_that_is_named_and_not_there_is_not_passed_over() {
+    let variables = [
+        ("CAMBIO_TOKEN_FILE", "no/such/file"),
+        ("SPACELIFT_OIDC_TOKEN", "theirs"),
+    ];
+    let arguments = EvidenceArguments {
+        attest: Attest::Kubernetes,
+        ..EvidenceArguments::default()
+    };
+
+    let failure = found(arguments, &variables).await.unwrap_err();
+
+    assert!(shown(&failure).contains("`no/such/file` holds no evidence"));
+}
+
+#[tokio::test]
+async fn looks_only_where_it_is_told_to() {
+    let variables = [("CAMBIO_ID_TOKEN", "ours"), ("BITBUCKET_STEP_OIDC_TOKEN", "theirs")];
+    let at = |attest| EvidenceArguments {
+        attest,
+        ..EvidenceArguments::default()
+    };
+
+    let bitbucket = found(at(Attest::Bitbucket), &variables).await.unwrap();
+    let spacelift = found(at(Attest::Spacelift), &variables).await.unwrap_err();
+
+    assert_eq!(bitbucket.token.expose(), "theirs");
+    let shown = shown(&spacelift);
+    assert!(
+        shown.contains("looked for SPACELIFT_OIDC_TOKEN (is not set)\n"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn every_place_is_looked_at() {
+    for place in <Attest as clap::ValueEnum>::value_variants() {
+        assert!(PLACES.contains(place), "{place:?}");
     }
 }

@@ -40,7 +40,8 @@ pub struct Arguments {
     /// The command and its arguments, after `--`.
     #[arg(last = true, required = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,
-    /// Leaves CAMBIO_ID_TOKEN, ACTIONS_ID_TOKEN_REQUEST_URL and _TOKEN, and TFC_WORKLOAD_IDENTITY_TOKEN to the command.
+    /// Leaves the command the variables that hold evidence or are there to get some: CAMBIO_ID_TOKEN,
+    /// ACTIONS_ID_TOKEN_REQUEST_URL and _TOKEN, TFC_WORKLOAD_IDENTITY_TOKEN, BITBUCKET_STEP_OIDC_TOKEN, SPACELIFT_OIDC_TOKEN.
     #[arg(long)]
     pub keep_evidence: bool,
     #[command(flatten)]

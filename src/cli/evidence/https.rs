@@ -1,0 +1,70 @@
+//! One question to the platform that a workload runs on.
+//!
+//! Never follows a redirect, asks a proxy, or reads an unbounded answer; what is answered instead of a token is not repeated.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow, bail};
+use reqwest::{Client, ClientBuilder, RequestBuilder, redirect};
+use serde_json::Value;
+use url::Url;
+use zeroize::Zeroizing;
+
+use super::{MAX_TOKEN_BYTES, checked};
+use crate::{cli::client::read, secret::Secret};
+
+/// Returns the client for a CI system's service, which is reached by HTTPS alone.
+pub(super) fn client() -> anyhow::Result<Client> {
+    made(builder().https_only(true).timeout(TOTAL))
+}
+
+/// Returns the client for a metadata service, which is the machine's own neighbour and speaks plain HTTP.
+pub(super) fn neighbour() -> anyhow::Result<Client> {
+    made(builder().no_proxy().connect_timeout(NEIGHBOUR).timeout(TOTAL))
+}
+
+fn builder() -> ClientBuilder {
+    Client::builder().redirect(redirect::Policy::none()).referer(false)
+}
+
+fn made(builder: ClientBuilder) -> anyhow::Result<Client> {
+    builder.build().context("the HTTP client cannot be made")
+}
+
+/// Reads the address that `variable` holds; the token of the platform goes there by HTTPS alone.
+pub(super) fn address(variable: &str, text: &str) -> anyhow::Result<Url> {
+    let url = Url::parse(text).with_context(|| format!("{variable} is no URL"))?;
+    match url.scheme() {
+        "https" => Ok(url),
+        found => bail!("{variable} has the scheme `{found}`, expected `https`"),
+    }
+}
+
+/// Asks, and returns the token that `member` of the JSON answer holds; the whole answer where there is no member.
+pub(super) async fn token(request: RequestBuilder, member: Option<&str>) -> anyhow::Result<Secret> {
+    let body = answered(request).await?;
+    let Some(member) = member else {
+        return checked(std::str::from_utf8(&body).context("found no text, expected a token")?);
+    };
+    let value: Option<Value> = serde_json::from_slice(&body).ok();
+    let token = value.as_ref().and_then(|body| body.get(member)).and_then(Value::as_str);
+    checked(token.ok_or_else(|| anyhow!("found no `{member}`, expected the token in it"))?)
+}
+
+async fn answered(request: RequestBuilder) -> anyhow::Result<Zeroizing<Vec<u8>>> {
+    let response = request.send().await.map_err(reqwest::Error::without_url)?;
+    let status = response.status().as_u16();
+    let body = read(response, MAX_ANSWER_BYTES).await;
+    let body = body.map_err(reqwest::Error::without_url)?;
+    if status != 200 && status != 201 {
+        bail!("found status {status}, expected 200");
+    }
+    body.ok_or_else(|| anyhow!("found more than {MAX_ANSWER_BYTES} bytes, expected a token"))
+}
+
+/// A token and its member names.
+const MAX_ANSWER_BYTES: usize = 2 * MAX_TOKEN_BYTES;
+/// As long as the gateway waits for an issuer's document.
+const TOTAL: Duration = Duration::from_secs(5);
+/// A metadata service is on the machine's own link.
+const NEIGHBOUR: Duration = Duration::from_secs(1);
