@@ -21,7 +21,7 @@ use super::{
     failure::Failure,
 };
 use crate::{
-    http::routes::{exchange, token},
+    http::routes::{exchange, token, whoami},
     secret::Secret,
 };
 
@@ -113,6 +113,25 @@ impl Gateway {
     /// Returns the URL of `/v1/token`, which a DPoP proof names.
     pub fn token_url(&self) -> String {
         format!("{}{}", self.url, token::PATH)
+    }
+
+    /// Returns the URL of `/v1/whoami`, which a DPoP proof names.
+    pub fn whoami_url(&self) -> String {
+        format!("{}{}", self.url, whoami::PATH)
+    }
+
+    /// Asks who the workload is and what it may have; returns the gateway's JSON.
+    ///
+    /// # Errors
+    /// Fails where the gateway cannot be reached, refuses the evidence, or somebody else answers.
+    pub async fn whoami(&self, presented: &Presented<'_>) -> Result<Value, Failure> {
+        let body = json!({ "evidence": { "token": presented.evidence.expose() } });
+        let request = self.client.post(self.whoami_url()).json(&body);
+        let (status, body, _) = self.answered(request, presented).await?;
+        match status {
+            200 if body.get("attributes").is_some() => Ok(body),
+            _ => Err(self.refused(&body, status)),
+        }
     }
 
     /// Exchanges evidence for the native credentials of `relying_parties`.

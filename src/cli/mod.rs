@@ -26,6 +26,7 @@ pub mod serve;
 pub mod shape;
 pub mod signals;
 pub mod version;
+pub mod whoami;
 
 #[cfg(feature = "dev")]
 pub mod dev;
@@ -84,6 +85,8 @@ pub enum Command {
     Serve(serve::Arguments),
     /// Prints the version and what is compiled in.
     Version(version::Arguments),
+    /// Shows what this workload's evidence attests, whom it names, and what that workload may have.
+    Whoami(whoami::Arguments),
 }
 
 /// Runs one command.
@@ -103,5 +106,6 @@ pub async fn run(arguments: Arguments, environment: &Environment, output: &mut O
         Command::Schema(arguments) => schema::run(&arguments, output),
         Command::Serve(arguments) => serve::run(arguments, environment, output).await,
         Command::Version(arguments) => version::run(&arguments, output),
+        Command::Whoami(arguments) => whoami::run(arguments, environment, output).await,
     }
 }

@@ -32,6 +32,48 @@ pub enum Wanted<'a> {
     Svid(&'a str),
 }
 
+/// A workload's evidence and what binds it, for requests to one gateway.
+#[derive(Debug)]
+pub struct Session {
+    /// The gateway.
+    pub gateway: Gateway,
+    /// The evidence.
+    pub evidence: Evidence,
+    key: Option<SigningKey>,
+}
+
+impl Session {
+    /// Finds gateway, evidence, and the evidence's key.
+    ///
+    /// # Errors
+    /// Fails without a gateway, evidence or key.
+    pub async fn open(
+        arguments: &WorkloadArguments,
+        environment: &Environment,
+        output: &mut Output<'_>,
+    ) -> Result<Self, Failure> {
+        let gateway = Gateway::of(&arguments.gateway, environment)?;
+        let evidence = evidence::find(&arguments.evidence, environment).await?;
+        let key = match gateway.means() {
+            Means::Certificate => None,
+            Means::Proof => Some(key(&evidence, environment, output)?),
+        };
+        Ok(Self { gateway, evidence, key })
+    }
+
+    /// Proves possession for one request to `url`.
+    ///
+    /// # Errors
+    /// Fails where nothing can be signed.
+    pub fn present(&self, url: &str, environment: &Environment) -> Result<Presented<'_>, Failure> {
+        let (random, now) = (&*environment.random, environment.clock.now());
+        let token = &self.evidence.token;
+        let proof = self.key.as_ref().map(|key| dpop::prove(key, url, token, random, now));
+        let proof = proof.transpose().map_err(|failed| Failure::new(Exit::Failed, failed))?;
+        Ok(Presented { evidence: token, proof })
+    }
+}
+
 /// Obtains what is wanted.
 ///
 /// # Errors
@@ -42,27 +84,17 @@ pub async fn obtain(
     environment: &Environment,
     output: &mut Output<'_>,
 ) -> Result<Answer, Failure> {
-    let gateway = Gateway::of(&arguments.gateway, environment)?;
-    let evidence = evidence::find(&arguments.evidence, environment).await?;
-    let key = match gateway.means() {
-        Means::Certificate => None,
-        Means::Proof => Some(key(&evidence, environment, output)?),
-    };
-    let now = environment.clock.now();
-    let prove = |url: String| {
-        let made = key
-            .as_ref()
-            .map(|key| dpop::prove(key, &url, &evidence.token, &*environment.random, now));
-        made.transpose()
-            .map(|proof| Presented {
-                evidence: &evidence.token,
-                proof,
-            })
-            .map_err(|failed| Failure::new(Exit::Failed, failed))
-    };
+    let session = Session::open(arguments, environment, output).await?;
+    let gateway = &session.gateway;
     match wanted {
-        Wanted::Credentials(names) => gateway.exchange(&prove(gateway.exchange_url())?, names).await,
-        Wanted::Svid(name) => gateway.svid(&prove(gateway.token_url())?, name, now).await,
+        Wanted::Credentials(names) => {
+            let presented = session.present(&gateway.exchange_url(), environment)?;
+            gateway.exchange(&presented, names).await
+        }
+        Wanted::Svid(name) => {
+            let presented = session.present(&gateway.token_url(), environment)?;
+            gateway.svid(&presented, name, environment.clock.now()).await
+        }
     }
 }
 

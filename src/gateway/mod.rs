@@ -9,6 +9,7 @@ mod follow;
 mod leg;
 mod outcome;
 pub mod rate;
+pub mod whoami;
 
 use std::{collections::HashMap, net::IpAddr, sync::Arc, time::SystemTime};
 
@@ -84,45 +85,57 @@ pub struct Rules {
     pub relying_parties: HashMap<RelyingPartyName, Arc<dyn RelyingParty>>,
 }
 
+/// Who asks, by the rules of one generation.
+struct Known {
+    id: ExchangeId,
+    rules: Arc<Rules>,
+    workload: Workload,
+}
+
 impl Gateway {
     /// Runs one exchange; it is not cancelled half-way: run it in a task of its own.
     pub async fn exchange(&self, request: Request) -> Answer {
         let now = self.clock.now();
-        let id = match ExchangeId::draw(&*self.random, now) {
-            Ok(id) => id,
-            Err(refusal) => return Answer::failed(None, refusal),
-        };
+        match self.known(&request, now).await {
+            Ok(known) => self.for_workload(known, request, now).await,
+            Err(answer) => *answer,
+        }
+    }
+
+    /// Steps 1 and 2: who asks.
+    async fn known(&self, request: &Request, now: SystemTime) -> Result<Known, Box<Answer>> {
+        let id = ExchangeId::draw(&*self.random, now).map_err(|refusal| Answer::failed(None, refusal))?;
         let rules = self.rules.load_full();
-        let attestation = match attest(&rules, &request.evidence, now).await {
-            Ok(attestation) => attestation,
-            Err(refusal) => return self.unattested(&id, &request, refusal).await,
+        let attested = match attest(&rules, &request.evidence, now).await {
+            Ok(attestation) => self.resumed(attestation, now).await,
+            Err(refusal) => Err(refusal),
         };
-        let attestation = match self.resumed(attestation, now).await {
+        let attestation = match attested {
             Ok(attestation) => attestation,
-            Err(refusal) => return self.unattested(&id, &request, refusal).await,
+            Err(refusal) => return Err(self.unattested(&id, request, refusal).await.into()),
         };
         match rules.registry.identify(attestation) {
-            Ok(workload) => match self.workload_rates.count(&workload.spiffe_id().as_str().to_owned()) {
-                Ok(()) => self.for_workload(&rules, workload, (id, request), now).await,
-                Err(exceeded) => Answer::failed(Some(&id), exceeded),
-            },
-            Err(refusal) => self.unidentified(&id, &request, refusal).await,
+            Ok(workload) => {
+                let counted = self.workload_rates.count(&workload.spiffe_id().as_str().to_owned());
+                counted.map_err(|exceeded| Answer::failed(Some(&id), exceeded))?;
+                Ok(Known { id, rules, workload })
+            }
+            Err(refusal) => Err(self.unidentified(&id, request, refusal).await.into()),
         }
     }
 
     /// Steps 3 to 6: every relying party's own way, with one commit for all their first entries.
-    async fn for_workload(
-        &self,
-        rules: &Rules,
-        mut workload: Workload,
-        (id, request): (ExchangeId, Request),
-        now: SystemTime,
-    ) -> Answer {
+    async fn for_workload(&self, known: Known, request: Request, now: SystemTime) -> Answer {
+        let Known {
+            id,
+            rules,
+            mut workload,
+        } = known;
         let mut known_standing = workload.attestation().freshness() == Freshness::Expired;
         loop {
             let travel = leg::Travel {
                 gateway: self,
-                rules,
+                rules: &rules,
                 id: &id,
                 workload: &workload,
                 source: request.source,

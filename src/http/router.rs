@@ -10,15 +10,16 @@ use axum::{
 use super::{
     error::Refusal,
     request_refusal::RequestRefusal,
-    routes::{exchange, openapi, svid_x509, token},
+    routes::{exchange, openapi, svid_x509, token, whoami},
     state::ExchangeState,
 };
 
 /// Every path of the exchange listener with its method; a test walks them (T-31).
-pub const EXCHANGE_ROUTES: [(&str, &str); 4] = [
+pub const EXCHANGE_ROUTES: [(&str, &str); 5] = [
     ("POST", exchange::PATH),
     ("POST", svid_x509::PATH),
     ("POST", token::PATH),
+    ("POST", whoami::PATH),
     ("GET", "/openapi.json"),
 ];
 
@@ -34,6 +35,7 @@ pub fn exchange(state: ExchangeState) -> Router {
             svid_x509::PATH,
             post(svid_x509::post).fallback(|| async { method("POST") }),
         )
+        .route(whoami::PATH, post(whoami::post).fallback(|| async { method("POST") }))
         .route("/openapi.json", get(openapi::get).fallback(|| async { method("GET") }))
         .fallback(|| async { Refusal::from(&RequestRefusal::RouteUnknown).into_problem(None) })
         .with_state(state)

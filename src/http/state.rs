@@ -1,6 +1,7 @@
 //! What the exchange listener's routes share.
 
 use std::{
+    future::Future,
     mem,
     net::IpAddr,
     sync::Arc,
@@ -19,8 +20,10 @@ use crate::{
     gateway::{
         Answer, Gateway, Request,
         rate::{Rates, source_key},
+        whoami::Portrait,
     },
     secret::Secret,
+    store::Released,
     telemetry::Metrics,
 };
 
@@ -144,12 +147,28 @@ impl ExchangeState {
     /// # Errors
     /// Refuses where too many are in flight, and answers late ones without waiting for them.
     pub async fn exchange(&self, request: Request) -> Result<Answer, RequestRefusal> {
+        let gateway = Arc::clone(&self.0.gateway);
+        self.run(async move { gateway.exchange(request).await }).await
+    }
+
+    /// Says who asks, in a task of its own as an exchange.
+    ///
+    /// # Errors
+    /// As [`Self::exchange`].
+    pub async fn whoami(&self, request: Request) -> Result<Result<Released<Portrait>, Box<Answer>>, RequestRefusal> {
+        let gateway = Arc::clone(&self.0.gateway);
+        self.run(async move { gateway.whoami(request).await }).await
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, RequestRefusal> {
         let place = Arc::clone(&self.0.in_flight)
             .try_acquire_owned()
             .map_err(|_full| RequestRefusal::Overloaded)?;
-        let gateway = Arc::clone(&self.0.gateway);
         let running = tokio::spawn(async move {
-            let answer = gateway.exchange(request).await;
+            let answer = work.await;
             drop(place);
             answer
         });

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs, os::unix::fs::PermissionsExt as _, path::Pa
 use cambio::http::router::EXCHANGE_ROUTES;
 use serde_json::{Value, json};
 
-use crate::world::{ACCESS_TOKEN, Answer, EXCHANGE, GRANT_TYPE, JWT, SVID_X509, TOKEN, World};
+use crate::world::{ACCESS_TOKEN, Answer, EXCHANGE, GRANT_TYPE, JWT, SVID_X509, TOKEN, WHOAMI, World};
 
 /// The metadata listener's paths.
 const METADATA: [&str; 4] = [
@@ -34,10 +34,11 @@ const ADMIN: [(&str, &[&str]); 14] = [
 ];
 
 /// The exchange listener's paths, each with what it answers a good request.
-const EXCHANGE_ROWS: [(&str, &str); 4] = [
+const EXCHANGE_ROWS: [(&str, &str); 5] = [
     ("POST", EXCHANGE),
     ("POST", SVID_X509),
     ("POST", TOKEN),
+    ("POST", WHOAMI),
     ("GET", "/openapi.json"),
 ];
 
@@ -65,9 +66,15 @@ fn t_31_every_route_of_the_source_has_a_row_here() {
     assert_eq!(named("routes/metadata.rs"), metadata);
     let admin: BTreeSet<String> = ADMIN.iter().map(|(path, _)| (*path).to_owned()).collect();
     assert_eq!(named("routes/admin.rs"), admin);
-    let exchange = ["/openapi.json", "exchange::PATH", "svid_x509::PATH", "token::PATH"]
-        .map(str::to_owned)
-        .into();
+    let exchange = [
+        "/openapi.json",
+        "exchange::PATH",
+        "svid_x509::PATH",
+        "token::PATH",
+        "whoami::PATH",
+    ]
+    .map(str::to_owned)
+    .into();
     assert_eq!(named("router.rs"), exchange);
     let rows: BTreeSet<_> = EXCHANGE_ROWS.into_iter().collect();
     assert_eq!(rows, EXCHANGE_ROUTES.into_iter().collect());

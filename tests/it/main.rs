@@ -51,6 +51,7 @@ mod server;
 mod traced;
 #[cfg(feature = "dev")]
 mod walkthroughs;
+mod whoami;
 #[cfg(feature = "dev")]
 mod wire;
 #[cfg(feature = "dev")]

@@ -37,6 +37,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 pub(crate) const EXCHANGE: &str = "/v1/exchange";
 pub(crate) const SVID_X509: &str = "/v1/svid/x509";
 pub(crate) const TOKEN: &str = "/v1/token";
+pub(crate) const WHOAMI: &str = "/v1/whoami";
 pub(crate) const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 pub(crate) const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
 pub(crate) const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";

@@ -40,6 +40,8 @@ pub enum EntryKind {
     Stop,
     /// An intent whose outcome was lost in a crash.
     Unknown,
+    /// A workload asked who it is.
+    Whoami,
 }
 
 impl EntryKind {
@@ -55,6 +57,7 @@ impl EntryKind {
             Self::Start => "start",
             Self::Stop => "stop",
             Self::Unknown => "unknown",
+            Self::Whoami => "whoami",
         }
     }
 }

@@ -24,7 +24,7 @@ use crate::{
         sharing,
         subject::Subject,
     },
-    identify::{Entry, Problem, Table, Workload},
+    identify::{Entry, EntryName, Problem, Table, Workload},
     spiffe::TrustDomain,
 };
 
@@ -207,6 +207,18 @@ impl Policy {
     /// Returns the generation.
     pub fn generation(&self) -> u64 {
         self.generation
+    }
+
+    /// Returns the relying parties that a grant names for `entry`, in the order of their names.
+    pub fn granted_to(&self, entry: &EntryName) -> Vec<&RelyingPartyName> {
+        let Some(entry) = self.entries.get(entry.as_str()) else {
+            return Vec::new();
+        };
+        let accepting = self.relying_parties.values();
+        let named = accepting.filter(|accepting| self.index.pair(*entry, accepting.position).is_some());
+        let mut names: Vec<_> = named.map(|accepting| &accepting.party.name).collect();
+        names.sort_unstable_by_key(|name| name.as_str());
+        names
     }
 
     /// Decides whether a workload may hold what it wants, for how long and by which rule.

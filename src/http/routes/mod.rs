@@ -9,3 +9,4 @@ mod outside_root;
 pub mod revocations;
 pub mod svid_x509;
 pub mod token;
+pub mod whoami;

@@ -10,7 +10,13 @@ use utoipa::OpenApi;
         title = "Cambio",
         description = "Federation gateway for cross-cloud credential exchange."
     ),
-    paths(super::exchange::post, super::svid_x509::post, super::token::post, get),
+    paths(
+        super::exchange::post,
+        super::svid_x509::post,
+        super::token::post,
+        super::whoami::post,
+        get
+    ),
     components(schemas(crate::http::error::Problem))
 )]
 pub struct Document;
