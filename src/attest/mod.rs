@@ -329,6 +329,9 @@ pub struct Builtin {
     pub form: fn(&Secret) -> Result<(), AttestRefusal>,
     /// Makes an attestor from its table (without `name` and `kind`).
     pub configure: fn(AttestorContext, toml::Table) -> Result<Arc<dyn Attestor>, Misconfigured>,
+    /// Starts and seeds the simulated platforms that this kind believes; `None` for a kind without a platform.
+    #[cfg(feature = "dev")]
+    pub sim: Option<crate::sim::SeedPlatforms>,
 }
 
 /// The kinds of attestor that are compiled in.

@@ -1,8 +1,9 @@
 //! A simulated CI system's token issuer.
 //!
-//! `POST /token` signs whatever claims it is given: it stands for a CI system that says what its jobs are, truthfully or not.
+//! `POST /token` signs whatever claims it is given: it stands for a CI system that says what its jobs are, truthfully or not. The
+//! requests by which jobs of GitHub and Buildkite get tokens sign the claims of the example job alone, and only for its bearer.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use aws_lc_rs::{
     encoding::AsDer as _,
@@ -11,8 +12,8 @@ use aws_lc_rs::{
 };
 use axum::{
     Json, Router,
-    extract::State,
-    http::StatusCode,
+    extract::{Path, Query, State},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -31,6 +32,7 @@ pub struct CiIssuer {
     audience: String,
     signer: EncodingKey,
     jwks: Value,
+    example: Map<String, Value>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
 }
@@ -44,15 +46,15 @@ impl std::fmt::Debug for CiIssuer {
 }
 
 impl CiIssuer {
-    /// Makes an issuer with one fresh RSA key, whose tokens are for `audience` unless their claims say otherwise.
+    /// Makes an issuer with one fresh RSA key, whose tokens are for `audience` unless their claims say otherwise; `example` are
+    /// the claims of its job.
     ///
     /// # Errors
     /// Fails where no key can be made.
     pub fn new(
-        issuer: String,
-        audience: String,
-        clock: Arc<dyn Clock>,
-        random: Arc<dyn Random>,
+        (issuer, audience): (String, String),
+        example: Map<String, Value>,
+        (clock, random): (Arc<dyn Clock>, Arc<dyn Random>),
     ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
         let key = KeyPair::generate(KeySize::Rsa2048)?;
         let public = key.public_key();
@@ -71,6 +73,7 @@ impl CiIssuer {
             audience,
             signer,
             jwks,
+            example,
             clock,
             random,
         })
@@ -99,12 +102,27 @@ impl CiIssuer {
         Ok(jsonwebtoken::encode(&header, &claims, &self.signer)?)
     }
 
+    /// Signs the claims of the example job.
+    ///
+    /// # Errors
+    /// As [`Self::token`].
+    pub fn example_token(&self) -> Result<String, Box<dyn std::error::Error + Send + Sync>> {
+        self.token(self.example.clone())
+    }
+
+    /// Returns the claims of the example job.
+    pub fn example(&self) -> &Map<String, Value> {
+        &self.example
+    }
+
     /// Returns the issuer's routes.
     pub fn router(self: Arc<Self>) -> Router {
         Router::new()
             .route("/.well-known/openid-configuration", get(discovery))
             .route("/.well-known/jwks", get(jwks))
             .route("/token", post(token))
+            .route(GITHUB_REQUEST_PATH, get(github_request))
+            .route("/v3/jobs/{job}/oidc/tokens", post(buildkite_request))
             .with_state(self)
     }
 }
@@ -135,6 +153,69 @@ async fn token(State(issuer): State<Arc<CiIssuer>>, Json(claims): Json<Map<Strin
         Err(failed) => (StatusCode::INTERNAL_SERVER_ERROR, failed.to_string()).into_response(),
     }
 }
+
+/// GitHub's answer to a job that asks for an ID token: `GET $ACTIONS_ID_TOKEN_REQUEST_URL&audience=..` with its bearer.
+async fn github_request(
+    State(issuer): State<Arc<CiIssuer>>,
+    headers: HeaderMap,
+    Query(asked): Query<BTreeMap<String, String>>,
+) -> Response {
+    if bearer(&headers) != Some(format!("Bearer {BEARER}")) || !asked.contains_key("api-version") {
+        return StatusCode::UNAUTHORIZED.into_response();
+    }
+    let mut claims = issuer.example.clone();
+    claims.extend(
+        asked
+            .get("audience")
+            .map(|audience| ("aud".to_owned(), json!(audience))),
+    );
+    match issuer.token(claims) {
+        Ok(token) => Json(json!({ "value": token, "count": token.len() })).into_response(),
+        Err(failed) => (StatusCode::INTERNAL_SERVER_ERROR, failed.to_string()).into_response(),
+    }
+}
+
+/// Buildkite's answer to the agent of a job; a claim that is optional there is in the token only if it was asked for.
+async fn buildkite_request(
+    State(issuer): State<Arc<CiIssuer>>,
+    Path(job): Path<String>,
+    headers: HeaderMap,
+    Json(asked): Json<Map<String, Value>>,
+) -> Response {
+    let known = issuer.example.get("job_id").and_then(Value::as_str) == Some(job.as_str());
+    if !known || bearer(&headers) != Some(format!("Token {BEARER}")) {
+        return (StatusCode::UNAUTHORIZED, Json(json!({ "message": "Unauthorized" }))).into_response();
+    }
+    let mut claims = issuer.example.clone();
+    let wanted = asked
+        .get("claims")
+        .and_then(Value::as_array)
+        .cloned()
+        .unwrap_or_default();
+    claims.retain(|name, _| !OPTIONAL.contains(&name.as_str()) || wanted.contains(&json!(name)));
+    claims.extend(
+        asked
+            .get("audience")
+            .map(|audience| ("aud".to_owned(), audience.clone())),
+    );
+    match issuer.token(claims) {
+        Ok(token) => (StatusCode::CREATED, Json(json!({ "token": token }))).into_response(),
+        Err(failed) => (StatusCode::INTERNAL_SERVER_ERROR, failed.to_string()).into_response(),
+    }
+}
+
+fn bearer(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(header::AUTHORIZATION)?;
+    value.to_str().ok().map(str::to_owned)
+}
+
+/// What a job asks with.
+pub const BEARER: &str = "development-job";
+/// Where a job of GitHub asks; the audience is added to it.
+pub const GITHUB_REQUEST: &str = "/_apis/pipelines/1/idtoken?api-version=2.0";
+const GITHUB_REQUEST_PATH: &str = "/_apis/pipelines/1/idtoken";
+/// Buildkite's optional claims that presets read.
+const OPTIONAL: [&str; 2] = ["organization_id", "pipeline_id"];
 
 fn pem(label: &str, der: &[u8]) -> String {
     let body = base64::prelude::BASE64_STANDARD.encode(der);

@@ -103,6 +103,17 @@ pub struct Ground {
     pub listen: Arc<dyn Listen>,
     /// Where the throw-away CA's certificate lies, as PEM.
     pub ca_file: PathBuf,
+    /// Where files go that a simulator hands out.
+    pub directory: PathBuf,
+}
+
+impl Ground {
+    /// Returns what a table says to reach a simulator: the throw-away CA, and loopback.
+    pub fn reach(&self) -> toml::Table {
+        let allowed = toml::Value::Array(vec!["127.0.0.0/8".into()]);
+        let ca_file = self.ca_file.display().to_string().into();
+        toml::Table::from_iter([("allow_addresses".to_owned(), allowed), ("ca_file".to_owned(), ca_file)])
+    }
 }
 
 /// Opens TLS servers on loopback.
@@ -171,6 +182,39 @@ impl fmt::Debug for Seeded {
             .finish_non_exhaustive()
     }
 }
+
+/// A simulated platform with one workload, and what the development configuration says of it.
+pub struct Platform {
+    /// Its name, which is that of the preset or kind, and of `--attest`.
+    pub name: &'static str,
+    /// The `[[attestor]]` table without `name`.
+    pub attestor: toml::Table,
+    /// What the entry of its workload requires.
+    pub matches: toml::Table,
+    /// The variables that its workload finds.
+    pub variables: Vec<(&'static str, String)>,
+    /// Where it hands its workload a token in a variable: which variable, and the token of the moment.
+    pub token: Option<(&'static str, IssueToken)>,
+    /// What the ready file says of it beside the variables.
+    pub ready: serde_json::Value,
+    /// The simulator itself, for tests to downcast.
+    pub simulator: Arc<dyn Any + Send + Sync>,
+}
+
+impl fmt::Debug for Platform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Platform")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Issues a token for a platform's workload.
+pub type IssueToken = Arc<dyn Fn() -> Result<String, Box<dyn std::error::Error + Send + Sync>> + Send + Sync>;
+
+/// Starts and seeds the platforms that a kind of attestor believes.
+pub type SeedPlatforms =
+    fn(Ground) -> Pin<Box<dyn Future<Output = Result<Vec<Platform>, Box<dyn std::error::Error + Send + Sync>>> + Send>>;
 
 /// Starts and seeds a plugin's simulator.
 pub type Seed =

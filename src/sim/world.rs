@@ -8,8 +8,8 @@ use std::{
 use serde_json::{Map, Value};
 
 use super::{
-    Ground, Listen, Seeded, ca,
-    ci_issuer::CiIssuer,
+    Ground, Listen, Platform, SeedPlatforms, Seeded, ca,
+    ci_issuer::{self, CiIssuer},
     documents::{self, OverTls},
     server::{AnyClient, Loopback},
 };
@@ -36,6 +36,8 @@ pub struct Plan {
     pub random: Arc<dyn Random>,
     /// Ends every server.
     pub stop: Stop,
+    /// The platforms that are started beside the CI issuer.
+    pub platforms: Vec<SeedPlatforms>,
 }
 
 /// A running world.
@@ -51,6 +53,8 @@ pub struct World {
     pub ci: Arc<CiIssuer>,
     /// The simulated clouds, in the order of the built-in kinds.
     pub clouds: Vec<Seeded>,
+    /// The simulated platforms, in the order of the plan.
+    pub platforms: Vec<Platform>,
 }
 
 /// The development trust domain; `.test` never resolves (RFC 2606).
@@ -74,7 +78,11 @@ impl World {
         let bound = listen.bind()?;
         let ci_url = bound.url;
         let (clock, random) = (Arc::clone(&plan.clock), Arc::clone(&plan.random));
-        let ci = Arc::new(CiIssuer::new(ci_url.clone(), plan.issuer.clone(), clock, random)?);
+        let ci = Arc::new(CiIssuer::new(
+            (ci_url.clone(), plan.issuer.clone()),
+            example_job(),
+            (clock, random),
+        )?);
         (bound.serve)(Arc::clone(&ci).router());
         let ground = Ground {
             documents: Arc::new(OverTls::new(&files.ca)?),
@@ -84,10 +92,15 @@ impl World {
             subject: format!("spiffe://{TRUST_DOMAIN}{WORKLOAD_PATH}"),
             listen,
             ca_file: files.ca.clone(),
+            directory: plan.directory,
         };
         let mut clouds = Vec::new();
         for seed in exchange::BUILTINS.iter().filter_map(|builtin| builtin.sim) {
             clouds.push(seed(ground.clone()).await?);
+        }
+        let mut platforms = vec![github(&ci, &ci_url, &ground)];
+        for seed in plan.platforms {
+            platforms.extend(seed(ground.clone()).await?);
         }
         Ok(Self {
             files,
@@ -95,6 +108,7 @@ impl World {
             ci_url,
             ci,
             clouds,
+            platforms,
         })
     }
 
@@ -172,26 +186,85 @@ fn gateway_tables(world: &World, gateway: &GatewayPlace<'_>) -> String {
 }
 
 fn workload_tables(world: &World) -> String {
+    let tables = world.platforms.iter().map(|platform| {
+        let name = attestor_of(platform);
+        let first = FIRST.iter().filter_map(|key| platform.attestor.get_key_value(*key));
+        let rest = platform
+            .attestor
+            .iter()
+            .filter(|(key, _)| !FIRST.contains(&key.as_str()));
+        let lines: String = first
+            .chain(rest)
+            .map(|(key, value)| format!("{key} = {value}\n"))
+            .collect();
+        format!(
+            "[[attestor]]\nname = \"{name}\"\n{lines}\n\
+             [[entry]]\nname = \"{}\"\nattestor = \"{name}\"\nmatch = {}\nspiffe_id = \"{WORKLOAD_PATH}\"\n\n",
+            entry_of(platform),
+            toml::Value::Table(platform.matches.clone()),
+        )
+    });
+    tables.collect()
+}
+
+/// What a reader looks for first in an attestor's table.
+const FIRST: [&str; 3] = ["kind", "preset", "issuer"];
+
+/// The first platform has the names that README and manual show.
+fn attestor_of(platform: &Platform) -> &'static str {
+    match platform.name {
+        GITHUB => "github",
+        name => name,
+    }
+}
+
+fn entry_of(platform: &Platform) -> String {
+    match platform.name {
+        GITHUB => "shop-deploy".to_owned(),
+        name => format!("shop-deploy-{}", name.replace('_', "-")),
+    }
+}
+
+fn github(ci: &Arc<CiIssuer>, url: &str, ground: &Ground) -> Platform {
     let job = example_job();
     let claim = |name: &str| job.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-    format!(
-        "[[attestor]]\nname = \"github\"\nkind = \"oidc\"\npreset = \"github_actions\"\nissuer = \"{}\"\n\
-         owners = [{{ name = \"{}\", id = \"{}\" }}]\nca_file = \"{}\"\nallow_addresses = [\"127.0.0.0/8\"]\n\n\
-         [[entry]]\nname = \"shop-deploy\"\nattestor = \"github\"\n\
-         match = {{ \"ci.repo_id\" = \"{}\", \"ci.ref\" = \"{}\" }}\nspiffe_id = \"{WORKLOAD_PATH}\"\n\n",
-        world.ci_url,
-        claim("repository_owner"),
-        claim("repository_owner_id"),
-        world.files.ca.display(),
-        claim("repository_id"),
-        claim("ref"),
-    )
+    let owner = [
+        ("name", claim("repository_owner")),
+        ("id", claim("repository_owner_id")),
+    ];
+    let owner = toml::Table::from_iter(owner.map(|(name, value)| (name.to_owned(), value.into())));
+    let mut attestor = ground.reach();
+    attestor.extend([
+        ("kind".to_owned(), "oidc".into()),
+        ("preset".to_owned(), GITHUB.into()),
+        ("issuer".to_owned(), url.into()),
+        ("owners".to_owned(), toml::Value::Array(vec![owner.into()])),
+    ]);
+    let matches = [("ci.repo_id", claim("repository_id")), ("ci.ref", claim("ref"))];
+    Platform {
+        name: GITHUB,
+        attestor,
+        matches: toml::Table::from_iter(matches.map(|(name, value)| (name.to_owned(), value.into()))),
+        variables: vec![
+            (
+                "ACTIONS_ID_TOKEN_REQUEST_URL",
+                format!("{url}{}", ci_issuer::GITHUB_REQUEST),
+            ),
+            ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", ci_issuer::BEARER.to_owned()),
+        ],
+        token: None,
+        ready: Value::Null,
+        simulator: Arc::<CiIssuer>::clone(ci) as Arc<dyn std::any::Any + Send + Sync>,
+    }
 }
+
+const GITHUB: &str = "github_actions";
 
 fn grant_table(world: &World) -> String {
     let names: Vec<&str> = world.clouds.iter().map(|cloud| cloud.name).collect();
+    let entries: Vec<String> = world.platforms.iter().map(entry_of).collect();
     format!(
-        "[[grant]]\nname = \"shop-to-the-clouds\"\nentries = [\"shop-deploy\"]\nrelying_parties = {names:?}\n\
+        "[[grant]]\nname = \"shop-to-the-clouds\"\nentries = {entries:?}\nrelying_parties = {names:?}\n\
          ttl = \"20m\"\naccept_lifetime = true\nrelease = [\"svid\"]\n"
     )
 }

@@ -31,6 +31,7 @@ pub(crate) async fn aws(ground: &Ground) -> (Arc<AwsSim>, String) {
         subject: "spiffe://bench.example/ci/acme/shop/deploy".to_owned(),
         listen: Arc::new(Loopback::new(tls, ground.stop.clone())),
         ca_file: ground.path("ca.pem"),
+        directory: ground.path(""),
     })
     .await
     .expect("a simulated AWS");

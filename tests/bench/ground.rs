@@ -63,10 +63,9 @@ impl Ground {
         let (listener, ci_url) = server::bind().expect("a port");
         let clock = clock::system();
         let ci = CiIssuer::new(
-            ci_url.clone(),
-            ISSUER.to_owned(),
-            Arc::clone(&clock),
-            Arc::new(SystemRandom),
+            (ci_url.clone(), ISSUER.to_owned()),
+            world::example_job(),
+            (Arc::clone(&clock), Arc::new(SystemRandom)),
         );
         let ci = Arc::new(ci.expect("a CI issuer"));
         let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");

@@ -29,7 +29,7 @@ impl Job {
         let directory = tempfile::tempdir().unwrap();
         let place = Place::open(Some(directory.path().join("world")), &SystemRandom).unwrap();
         let environment = Environment::new(clock::system(), Arc::new(SystemRandom), std::iter::empty());
-        let development = Development::start(&place, &environment).await;
+        let development = Development::start_with(&place, &environment, |configuration| configuration).await;
         Self {
             development: development.unwrap_or_else(|unready| panic!("{unready:?}")),
             directory,

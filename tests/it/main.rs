@@ -35,6 +35,7 @@ mod manual;
 mod mtls;
 #[cfg(feature = "dev")]
 mod outside_root;
+mod platforms;
 mod readme;
 #[cfg(feature = "dev")]
 mod refusals;

@@ -56,6 +56,31 @@ fn the_commands_of_the_page_about_keys_rotate_and_revoke() {
     }
 }
 
+#[test]
+fn the_page_about_development_lets_its_reader_be_a_workload() {
+    // The page lets the gateway run in another terminal.
+    let before = r#"
+        cambio() {
+            if [ "$1" = dev ]; then
+                command cambio "$@" > dev.log 2>&1 &
+                until [ -f ready.json ]; do sleep 0.2; done
+            else
+                command cambio "$@"
+            fi
+        }
+    "#;
+    let Some(walked) = walk("dev.md", before, &["curl", "jq"]) else {
+        return;
+    };
+    let printed: Vec<&str> = walked.iter().map(|(_, found)| found.trim()).collect();
+    let [_, buildkite, kubernetes, gitlab] = printed[..] else {
+        panic!("{printed:?}");
+    };
+    assert!(buildkite.contains("ASIA"), "{buildkite}");
+    assert!(kubernetes.contains("shop-deploy-kubernetes"), "{kubernetes}");
+    assert!(gitlab.contains("ASIA"), "{gitlab}");
+}
+
 /// Runs `before` and then a page, or says loudly that a program for it is missing.
 fn walk(page: &str, before: &str, programs: &[&str]) -> Option<Vec<(Step, String)>> {
     let found = |program: &&str| {

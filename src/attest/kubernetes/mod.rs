@@ -37,6 +37,8 @@ pub const BUILTIN: Builtin = Builtin {
     sample: include_str!("sample.toml"),
     form: super::form::of_a_compact_jws,
     configure,
+    #[cfg(feature = "dev")]
+    sim: Some(sim::SEED),
 };
 
 const KIND: &str = "kubernetes";

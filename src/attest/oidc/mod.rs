@@ -12,6 +12,8 @@ mod pins;
 mod preset;
 mod rules;
 mod settings;
+#[cfg(feature = "dev")]
+mod sim;
 mod span;
 mod view;
 mod vocabulary;
@@ -32,6 +34,8 @@ pub const BUILTIN: Builtin = Builtin {
     sample: include_str!("sample.toml"),
     form: super::form::of_a_compact_jws,
     configure,
+    #[cfg(feature = "dev")]
+    sim: Some(sim::SEED),
 };
 
 const KIND: &str = "oidc";

@@ -27,6 +27,8 @@ pub const BUILTIN: Builtin = Builtin {
     sample: include_str!("sample.toml"),
     form: super::form::of_a_compact_jws,
     configure,
+    #[cfg(feature = "dev")]
+    sim: None,
 };
 
 const KIND: &str = "spiffe";

@@ -7,6 +7,7 @@ use tokio::sync::watch;
 
 use super::place::Place;
 use crate::{
+    attest,
     cli::{
         environment::Environment,
         serve::{
@@ -17,7 +18,7 @@ use crate::{
     config::{self, Profile},
     http::listener::Stop,
     sim::{
-        server,
+        SeedPlatforms, server,
         world::{self, GatewayPlace, Plan, World},
     },
 };
@@ -54,21 +55,31 @@ impl<E: Into<anyhow::Error>> From<E> for Unready {
 }
 
 impl Development {
-    /// Starts a world in `place` with the development configuration.
+    /// Starts a world in `place` with the development configuration and every platform that can be simulated.
     ///
     /// # Errors
     /// Fails where a port, a file or a key cannot be had.
     pub async fn start(place: &Place, environment: &Environment) -> Result<Self, Unready> {
-        Self::start_with(place, environment, |configuration| configuration).await
+        let platforms = attest::BUILTINS.iter().filter_map(|builtin| builtin.sim).collect();
+        Self::start_on(place, environment, platforms, |configuration| configuration).await
     }
 
-    /// Starts a world whose configuration `change` has changed.
+    /// Starts a world whose only platform is GitHub, and whose configuration `change` has changed.
     ///
     /// # Errors
     /// Fails where a port, a file or a key cannot be had, and on a configuration that does not load.
     pub async fn start_with(
         place: &Place,
         environment: &Environment,
+        change: impl FnOnce(String) -> String,
+    ) -> Result<Self, Unready> {
+        Self::start_on(place, environment, Vec::new(), change).await
+    }
+
+    async fn start_on(
+        place: &Place,
+        environment: &Environment,
+        platforms: Vec<SeedPlatforms>,
         change: impl FnOnce(String) -> String,
     ) -> Result<Self, Unready> {
         let (stop, stopped) = Stop::switch();
@@ -80,6 +91,7 @@ impl Development {
             clock: Arc::clone(&environment.clock),
             random: Arc::clone(&environment.random),
             stop: stopped,
+            platforms,
         };
         let world = World::start(plan)
             .await

@@ -3,6 +3,8 @@
 //! It judges tokens with another library than the attestor, and refuses in the API server's own shapes. The texts of its
 //! errors are from memory and marked so; nothing depends on them.
 
+mod seed;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -24,6 +26,8 @@ use axum::{
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde_json::{Map, Value, json};
+
+pub(super) use seed::SEED;
 
 use crate::{
     clock::{Clock, unix_seconds},

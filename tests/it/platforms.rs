@@ -1,0 +1,147 @@
+//! `cambio exec` on each simulated platform, with nothing but what that platform gives its workloads.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Output},
+    sync::Arc,
+};
+
+use cambio::{
+    cli::{
+        dev::{development::Development, place::Place},
+        environment::Environment,
+    },
+    clock,
+    secret::SystemRandom,
+    sim::Platform,
+};
+
+struct Platforms {
+    development: Development,
+    directory: tempfile::TempDir,
+}
+
+impl Platforms {
+    async fn start() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let place = Place::open(Some(directory.path().join("world")), &SystemRandom).unwrap();
+        let environment = Environment::new(clock::system(), Arc::new(SystemRandom), std::iter::empty());
+        let development = Development::start(&place, &environment).await;
+        Self {
+            development: development.unwrap_or_else(|unready| panic!("{unready:?}")),
+            directory,
+        }
+    }
+
+    fn all(&self) -> &[Platform] {
+        &self.development.world.platforms
+    }
+
+    fn state(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// Returns a command of `cambio` that finds what the platform gives, and the token of the moment.
+    fn cambio(&self, platform: &Platform, token: Option<&str>, state: &Path) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cambio"));
+        command
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap())
+            .env("CAMBIO_GATEWAY", &self.development.exchange_url)
+            .env("CAMBIO_CA_FILE", &self.development.world.files.ca)
+            .env("CAMBIO_AUDIENCE", &self.development.issuer)
+            .env("CAMBIO_STATE_DIR", state)
+            .env("SSL_CERT_FILE", &self.development.world.files.ca)
+            .envs(platform.variables.iter().map(|(name, value)| (*name, value)));
+        if let (Some((variable, _)), Some(token)) = (&platform.token, token) {
+            command.env(variable, token);
+        }
+        command
+    }
+
+    /// Runs `cambio exec aws-dev` and returns what its command saw.
+    async fn exec(&self, platform: &Platform, token: Option<&str>, state: &Path) -> Output {
+        let mut command = self.cambio(platform, token, state);
+        command.args([
+            "exec",
+            "aws-dev",
+            "--",
+            "sh",
+            "-c",
+            "echo \"found ${AWS_SESSION_TOKEN:+credentials}\"",
+        ]);
+        tokio::task::spawn_blocking(move || command.output().unwrap())
+            .await
+            .unwrap()
+    }
+}
+
+fn issued(platform: &Platform) -> Option<String> {
+    platform.token.as_ref().map(|(_, issue)| issue().unwrap())
+}
+
+fn succeeded(platform: &Platform, output: &Output) {
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}: {said}", platform.name);
+    assert_eq!(output.stdout, b"found credentials\n", "{}", platform.name);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_platforms_workload_gets_credentials_with_what_it_finds() {
+    let platforms = Platforms::start().await;
+
+    for platform in platforms.all() {
+        let token = issued(platform);
+        let output = platforms
+            .exec(platform, token.as_deref(), &platforms.state(platform.name))
+            .await;
+        succeeded(platform, &output);
+    }
+
+    let names: Vec<&str> = platforms.all().iter().map(|platform| platform.name).collect();
+    assert_eq!(
+        names,
+        ["github_actions", "kubernetes", "gitlab", "hcp_terraform", "buildkite"]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_with_one_token_runs_twice_and_a_thief_of_the_token_does_not() {
+    let platforms = Platforms::start().await;
+    let mut tried = Vec::new();
+
+    for platform in platforms.all().iter().filter(|platform| platform.token.is_some()) {
+        let token = issued(platform);
+        let (job, thief) = (platforms.state(platform.name), platforms.state("thief"));
+        for _process in 0..2 {
+            succeeded(platform, &platforms.exec(platform, token.as_deref(), &job).await);
+        }
+        let stolen = platforms.exec(platform, token.as_deref(), &thief).await;
+        let said = String::from_utf8_lossy(&stolen.stderr);
+        assert_eq!(stolen.status.code(), Some(125), "{}: {said}", platform.name);
+        assert!(said.contains("attest.evidence_stolen"), "{}: {said}", platform.name);
+        tried.push(platform.name);
+    }
+
+    assert_eq!(tried, ["gitlab", "hcp_terraform"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pod_that_was_deleted_gets_nothing_more() {
+    let platforms = Platforms::start().await;
+    let cluster = platforms
+        .all()
+        .iter()
+        .find(|platform| platform.name == "kubernetes")
+        .unwrap();
+    let simulated = Arc::clone(&cluster.simulator)
+        .downcast::<cambio::attest::kubernetes::sim::ClusterSim>()
+        .unwrap();
+
+    // Another pod of that name takes its place.
+    simulated.run("shop", "deploy", "deploy-7d4b9");
+    let output = platforms.exec(cluster, None, &platforms.state("pod")).await;
+
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("attest.review_refused"), "{said}");
+}
