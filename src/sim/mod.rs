@@ -6,6 +6,8 @@ pub mod ca;
 pub mod ci_issuer;
 pub mod documents;
 pub mod server;
+pub(crate) mod sigv4;
+pub mod token_signer;
 pub mod world;
 
 use std::{
@@ -133,6 +135,14 @@ pub trait Listen: Send + Sync + fmt::Debug {
     fn bind_mutual(&self) -> Result<Bound, std::io::Error> {
         self.bind()
     }
+
+    /// As `bind`, in plain HTTP: for the metadata services of machines, which have no certificate in any cloud.
+    ///
+    /// # Errors
+    /// Fails where no port can be bound, or this one has only TLS.
+    fn bind_plain(&self) -> Result<Bound, std::io::Error> {
+        Err(std::io::Error::from(std::io::ErrorKind::Unsupported))
+    }
 }
 
 /// The certificates that a client presented and proved to hold the key of, its own first; nobody has judged them yet.
@@ -141,7 +151,7 @@ pub struct PeerCertificates(pub Vec<Vec<u8>>);
 
 /// A bound server that waits for its routes.
 pub struct Bound {
-    /// The server's URL, `https://127.0.0.1:<port>`-like, without a trailing slash.
+    /// The server's URL, `https://127.0.0.1:<port>`-like (or `http`, from `bind_plain`), without a trailing slash.
     pub url: String,
     /// Starts to serve; the server ends with the world.
     pub serve: Box<dyn FnOnce(axum::Router) + Send>,

@@ -86,6 +86,29 @@ impl Listen for Loopback {
             serve: Box::new(serve),
         })
     }
+
+    fn bind_plain(&self) -> Result<Bound, std::io::Error> {
+        let (listener, url) = bind()?;
+        let mut stop = self.stop.clone();
+        let serve = move |router| {
+            tokio::spawn(async move {
+                let served = match tokio::net::TcpListener::from_std(listener) {
+                    Ok(listener) => {
+                        let stopped = async move { stop.told().await };
+                        axum::serve(listener, router).with_graceful_shutdown(stopped).await
+                    }
+                    Err(failed) => Err(failed),
+                };
+                if let Err(failed) = served {
+                    tracing::error!(error = %failed, "a simulated server cannot listen");
+                }
+            });
+        };
+        Ok(Bound {
+            url: url.replacen("https:", "http:", 1),
+            serve: Box::new(serve),
+        })
+    }
 }
 
 /// Binds a free port on 127.0.0.1; returns the listener and its URL.

@@ -4,8 +4,11 @@ use std::time::{Duration, SystemTime};
 
 use axum::http::request::Parts;
 
-use super::{credentials::Issued, sigv4, xml::Xml};
-use crate::exchange::aws::{Code, Refusal};
+use super::{credentials::Issued, xml::Xml};
+use crate::{
+    exchange::aws::{Code, Refusal},
+    sim::sigv4,
+};
 
 /// How far the signature's date may be off `[M]`.
 const SKEW: Duration = Duration::from_mins(15);

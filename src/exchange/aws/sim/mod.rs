@@ -5,5 +5,20 @@
 pub(in crate::exchange) mod credentials;
 pub(in crate::exchange) mod form;
 pub(in crate::exchange) mod identity;
-pub(in crate::exchange) mod sigv4;
 pub(in crate::exchange) mod xml;
+
+use crate::{
+    exchange::aws::{Code, Refusal},
+    sim::sigv4::SignatureRefused,
+};
+
+impl From<SignatureRefused> for Refusal {
+    fn from(refused: SignatureRefused) -> Self {
+        let code = match refused {
+            SignatureRefused::Incomplete(_) => Code::IncompleteSignature,
+            SignatureRefused::Mismatch(_) => Code::SignatureDoesNotMatch,
+            SignatureRefused::Missing => Code::MissingAuthenticationToken,
+        };
+        Self::unverified(code, refused.to_string())
+    }
+}

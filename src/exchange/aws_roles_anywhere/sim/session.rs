@@ -15,10 +15,7 @@ use crate::{
     exchange::{
         aws::{
             arn, role_session,
-            sim::{
-                credentials::{Issued, RoleSession, no_randomness, uuid},
-                sigv4,
-            },
+            sim::credentials::{Issued, RoleSession, no_randomness, uuid},
         },
         aws_roles_anywhere::rules::{
             Code, Refusal,
@@ -28,6 +25,7 @@ use crate::{
             session,
         },
     },
+    sim::sigv4,
 };
 
 /// The body; the ARNs may stand in the query as well [S RA-helper], else here [D RA-guide].

@@ -12,8 +12,9 @@ use axum::http::request::Parts;
 use x509_parser::{certificate::X509Certificate, prelude::FromDer as _, public_key::PublicKey};
 
 use crate::{
-    exchange::{aws::sim::sigv4, aws_roles_anywhere::rules::Refusal},
+    exchange::aws_roles_anywhere::rules::Refusal,
     secret::{Digest, from_hex},
+    sim::sigv4,
 };
 
 /// How far the signature's date may be off `[M]`.
@@ -61,7 +62,7 @@ pub(super) fn verify(
         return Err(Refusal::signature(format!("`{unsigned}` is not signed")));
     }
     let request = sigv4::canonical_request(parts, body, claimed.signed_headers)
-        .map_err(|why| Refusal::signature(why.detail.unwrap_or(why.message)))?;
+        .map_err(|why| Refusal::signature(why.to_string()))?;
     let to_sign = format!(
         "{}\n{date}\n{scope}\n{}",
         claimed.algorithm,

@@ -1,4 +1,4 @@
-//! Signature Version 4 as a verifier: canonical request, string to sign, derived key.
+//! Signature Version 4 as a verifier, for every simulated service of AWS: canonical request, string to sign, derived key.
 //!
 //! Source: AWS documentation, "Signing AWS API requests". In the `Authorization` header; a presigned query is refused as unsigned.
 //! Compares in constant time and never logs what it computed.
@@ -11,14 +11,27 @@ use time::{PrimitiveDateTime, macros::format_description};
 
 use crate::{
     clock,
-    exchange::aws::{Code, Refusal},
     secret::{Digest, Secret, hex},
 };
+
+/// Why a signature does not hold; each service has its own code for it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum SignatureRefused {
+    /// A part is missing or has another form.
+    #[error("{0}")]
+    Incomplete(String),
+    /// The signature is another, or over something else.
+    #[error("{0}")]
+    Mismatch(String),
+    /// There is none.
+    #[error("Request is missing Authentication Token")]
+    Missing,
+}
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 
 /// A request that carries a signature, not yet verified.
-pub(in crate::exchange) struct Signed {
+pub(crate) struct Signed {
     access_key_id: String,
     scope: Vec<String>,
     date: String,
@@ -39,11 +52,8 @@ struct Claimed {
 
 impl Signed {
     /// Reads the signature of a request to a service from the `Authorization` header.
-    pub(in crate::exchange) fn read(parts: &Parts, body: &[u8], expected: &str) -> Result<Self, Refusal> {
-        let authorization = header(&parts.headers, "authorization").ok_or_else(|| {
-            let text = "Request is missing Authentication Token";
-            Refusal::unverified(Code::MissingAuthenticationToken, text)
-        })?;
+    pub(crate) fn read(parts: &Parts, body: &[u8], expected: &str) -> Result<Self, SignatureRefused> {
+        let authorization = header(&parts.headers, "authorization").ok_or(SignatureRefused::Missing)?;
         let claimed = Claimed::from_header(&authorization, &parts.headers)?;
         let scope: Vec<String> = claimed.credential.split('/').map(str::to_owned).collect();
         let [access_key_id, day, _region, service, terminator] = scope.as_slice() else {
@@ -72,23 +82,23 @@ impl Signed {
     }
 
     /// Returns the key id that the request claims.
-    pub(in crate::exchange) fn access_key_id(&self) -> &str {
+    pub(crate) fn access_key_id(&self) -> &str {
         &self.access_key_id
     }
 
     /// Returns the session token that the request carries.
-    pub(in crate::exchange) fn session_token(&self) -> Option<&Secret> {
+    pub(crate) fn session_token(&self) -> Option<&Secret> {
         self.session_token.as_ref()
     }
 
     /// Returns from when until when the signature may be used.
-    pub(in crate::exchange) fn valid_within(&self, skew: Duration) -> (SystemTime, SystemTime) {
+    pub(crate) fn valid_within(&self, skew: Duration) -> (SystemTime, SystemTime) {
         let from = self.moment.checked_sub(skew).unwrap_or(self.moment);
         (from, self.moment + skew)
     }
 
     /// Checks the signature against the secret key.
-    pub(in crate::exchange) fn verify(&self, secret_key: &Secret) -> Result<(), Refusal> {
+    pub(crate) fn verify(&self, secret_key: &Secret) -> Result<(), SignatureRefused> {
         let scope = self.scope.join("/");
         let request = Digest::of(self.canonical_request.as_bytes());
         let to_sign = format!("{ALGORITHM}\n{}\n{scope}\n{request}", self.date);
@@ -105,7 +115,7 @@ impl Signed {
 }
 
 impl Claimed {
-    fn from_header(authorization: &str, headers: &HeaderMap) -> Result<Self, Refusal> {
+    fn from_header(authorization: &str, headers: &HeaderMap) -> Result<Self, SignatureRefused> {
         let Some(fields) = authorization.strip_prefix(ALGORITHM) else {
             return Err(incomplete("Authorization does not begin with AWS4-HMAC-SHA256"));
         };
@@ -130,12 +140,8 @@ impl Claimed {
 /// Rebuilds the canonical request from what came in and the list of signed headers.
 ///
 /// # Errors
-/// `IncompleteSignature` where the list is not sorted or lacks `host`; `SignatureDoesNotMatch` for an unsigned `x-amz-` header.
-pub(in crate::exchange) fn canonical_request(
-    parts: &Parts,
-    body: &[u8],
-    signed_headers: &str,
-) -> Result<String, Refusal> {
+/// [`SignatureRefused::Incomplete`] where the list is not sorted or lacks `host`; [`SignatureRefused::Mismatch`] for an unsigned `x-amz-` header.
+pub(crate) fn canonical_request(parts: &Parts, body: &[u8], signed_headers: &str) -> Result<String, SignatureRefused> {
     let names: Vec<&str> = signed_headers.split(';').collect();
     if !names.contains(&"host") || !names.is_sorted() {
         return Err(incomplete("SignedHeaders must be sorted and name `host`"));
@@ -186,7 +192,7 @@ fn header_or_authority(parts: &Parts, name: &str) -> Option<String> {
 }
 
 /// Returns a header; several of one name are joined by commas.
-pub(in crate::exchange) fn header(headers: &HeaderMap, name: &str) -> Option<String> {
+pub(crate) fn header(headers: &HeaderMap, name: &str) -> Option<String> {
     let values: Vec<&str> = headers
         .get_all(name)
         .iter()
@@ -209,7 +215,7 @@ fn encode(text: &str) -> String {
 }
 
 /// Reads `YYYYMMDDTHHMMSSZ`.
-pub(in crate::exchange) fn moment(date: &str) -> Option<SystemTime> {
+pub(crate) fn moment(date: &str) -> Option<SystemTime> {
     let format = format_description!("[year][month][day]T[hour][minute][second]Z");
     let moment = PrimitiveDateTime::parse(date, format).ok()?.assume_utc();
     clock::from_unix_seconds(u64::try_from(moment.unix_timestamp()).ok()?)
@@ -221,10 +227,10 @@ fn mac(key: &[u8], message: &[u8]) -> Vec<u8> {
         .to_vec()
 }
 
-fn incomplete(detail: &str) -> Refusal {
-    Refusal::unverified(Code::IncompleteSignature, detail)
+fn incomplete(detail: &str) -> SignatureRefused {
+    SignatureRefused::Incomplete(detail.to_owned())
 }
 
-fn mismatch(detail: &str) -> Refusal {
-    Refusal::unverified(Code::SignatureDoesNotMatch, detail)
+fn mismatch(detail: &str) -> SignatureRefused {
+    SignatureRefused::Mismatch(detail.to_owned())
 }
