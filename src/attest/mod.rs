@@ -3,16 +3,22 @@
 //! One folder a protocol. An attestor judges evidence of one kind; none of them decides what a workload may have.
 
 pub mod attribute;
+pub mod aws_iam;
+pub mod azure_instance;
 pub mod dpop;
 pub mod evidence;
 mod form;
+pub mod gcp_instance;
 pub mod issuer_keys;
 pub mod kubernetes;
 pub mod oidc;
 pub mod own_documents;
 pub mod pins;
 pub mod refusal;
+mod signed_token;
+mod span;
 pub mod spiffe;
+mod standing;
 mod table;
 mod token_claims;
 pub mod unclaimed;
@@ -335,7 +341,14 @@ pub struct Builtin {
 }
 
 /// The kinds of attestor that are compiled in.
-pub const BUILTINS: &[Builtin] = &[kubernetes::BUILTIN, oidc::BUILTIN, spiffe::BUILTIN];
+pub const BUILTINS: &[Builtin] = &[
+    aws_iam::BUILTIN,
+    azure_instance::BUILTIN,
+    gcp_instance::BUILTIN,
+    kubernetes::BUILTIN,
+    oidc::BUILTIN,
+    spiffe::BUILTIN,
+];
 
 /// A plugin's table does not configure.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -6,6 +6,8 @@
 /// What entries of one attestor must pin, or name the danger of not doing so.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pins {
+    /// Whom an entry names that pins nothing, as an operator is told: `jobs of every repository of ..`.
+    pub everybody: &'static str,
     /// Sets of attributes, one of which pins what the workload is.
     pub ids: Vec<Vec<&'static str>>,
     /// Attributes that look as if they did, but can pass to somebody else.
@@ -37,7 +39,7 @@ pub struct Guard {
 /// What an entry admits that does not pin enough; an operator who wants it must name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Danger {
-    /// Every repository, project or workspace of the attestor's owners, also those that are made tomorrow (T-63).
+    /// Every repository, project, workspace or machine of the attestor's owners, also those that are made tomorrow (T-63).
     AnyRepository,
     /// A job that runs what a stranger proposed (T-66).
     Fork,

@@ -18,17 +18,22 @@ pub(in crate::attest) struct Moments {
 impl Moments {
     /// Reads the dates; a token without an end is refused (T-08).
     pub(in crate::attest) fn read(claims: &Claims) -> Result<Self, AttestRefusal> {
+        Self::read_within(claims, MAX_LIFE)
+    }
+
+    /// Reads the dates of a token that lives no longer than `max_life`.
+    pub(in crate::attest) fn read_within(claims: &Claims, max_life: Duration) -> Result<Self, AttestRefusal> {
         let moments = Self {
             issued: claims.required_numeric_date("iat").map_err(refused)?.moment(),
             not_before: claims.numeric_date("nbf").map_err(refused)?.map(NumericDate::moment),
             expires: claims.required_numeric_date("exp").map_err(refused)?.moment(),
         };
         let life = moments.expires.duration_since(moments.issued).unwrap_or_default();
-        if life > MAX_LIFE {
+        if life > max_life {
             return Err(AttestRefusal::Claim {
                 claim: "exp".to_owned(),
                 found: format!("{} s after `iat`", life.as_secs()),
-                expected: format!("at most {} s", MAX_LIFE.as_secs()),
+                expected: format!("at most {} s", max_life.as_secs()),
             });
         }
         Ok(moments)

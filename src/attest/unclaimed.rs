@@ -66,7 +66,7 @@ mod tests {
 
         assert_eq!(
             refused.to_string(),
-            "evidence of kind `tp\\u{202e}m` is not known, expected one of `kubernetes`, `oidc`, `spiffe`"
+            "evidence of kind `tp\\u{202e}m` is not known, expected one of `aws_iam`, `azure_instance`, `gcp_instance`, `kubernetes`, `oidc`, `spiffe`"
         );
         assert_eq!(refused.code(), "attest.kind_unknown");
     }
@@ -96,6 +96,8 @@ mod tests {
             },
             manual: "",
             sample: "",
+            #[cfg(feature = "dev")]
+            sim: None,
         };
         let builtins = [BUILTINS, &[reads_all]].concat();
         let code = |kind| of(&builtins, &evidence("garbage", kind)).code();

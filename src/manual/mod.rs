@@ -21,12 +21,15 @@ pages! {
     index = "index.md";
     architecture = "architecture.md";
     audit = "audit.md";
+    azure_vm = "azure-vm.md";
     cli = "cli.md";
     configuration = "configuration.md";
     conformance = "conformance.md";
     deployment = "deployment.md";
     dev = "dev.md";
+    ec2_role = "ec2-role.md";
     forbid = "forbid.md";
+    gce = "gce.md";
     http = "http.md";
     keys = "keys.md";
     kubernetes = "kubernetes.md";
@@ -35,6 +38,9 @@ pages! {
     outside_root = "outside-root.md";
     roles_anywhere = "roles-anywhere.md";
     security = "security.md";
+    attestor_aws_iam = "../attest/aws_iam/manual.md";
+    attestor_azure_instance = "../attest/azure_instance/manual.md";
+    attestor_gcp_instance = "../attest/gcp_instance/manual.md";
     attestor_kubernetes = "../attest/kubernetes/manual.md";
     attestor_oidc = "../attest/oidc/manual.md";
     attestor_spiffe = "../attest/spiffe/manual.md";

@@ -21,6 +21,7 @@ pub type SignerError = Box<dyn std::error::Error + Send + Sync>;
 pub struct TokenSigner {
     algorithm: Algorithm,
     kid: String,
+    x5t: Option<String>,
     key: EncodingKey,
     jwk: Value,
 }
@@ -50,6 +51,7 @@ impl TokenSigner {
         Ok(Self {
             algorithm: Algorithm::RS256,
             kid: kid.to_owned(),
+            x5t: None,
             key: EncodingKey::from_rsa_pem(pem(pkcs8.as_ref()).as_bytes())?,
             jwk,
         })
@@ -71,9 +73,22 @@ impl TokenSigner {
         Ok(Self {
             algorithm: Algorithm::ES384,
             kid: kid.to_owned(),
+            x5t: None,
             key: EncodingKey::from_ec_pem(pem(pkcs8.as_ref()).as_bytes())?,
             jwk,
         })
+    }
+
+    /// Names the key's certificate as well, in `x5t` of headers and of the key, as Entra does.
+    #[must_use]
+    pub fn with_x5t(mut self, x5t: &str) -> Self {
+        if let Some(jwk) = self.jwk.as_object_mut() {
+            jwk.insert("x5t".to_owned(), json!(x5t));
+        }
+        Self {
+            x5t: Some(x5t.to_owned()),
+            ..self
+        }
     }
 
     /// Returns the public key.
@@ -91,8 +106,18 @@ impl TokenSigner {
     /// # Errors
     /// Fails where the library fails.
     pub fn sign(&self, claims: &Map<String, Value>) -> Result<String, SignerError> {
+        self.sign_typed("JWT", claims)
+    }
+
+    /// Signs claims under another `typ`.
+    ///
+    /// # Errors
+    /// Fails where the library fails.
+    pub fn sign_typed(&self, typ: &str, claims: &Map<String, Value>) -> Result<String, SignerError> {
         let mut header = Header::new(self.algorithm);
+        header.typ = Some(typ.to_owned());
         header.kid = Some(self.kid.clone());
+        header.x5t.clone_from(&self.x5t);
         Ok(jsonwebtoken::encode(&header, claims, &self.key)?)
     }
 }

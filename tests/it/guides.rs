@@ -17,7 +17,7 @@ fn jobs() -> impl Iterator<Item = &'static str> {
     manual::guides::PAGES
         .iter()
         .map(|(name, _)| *name)
-        .chain(["kubernetes.md"])
+        .chain(["azure-vm.md", "ec2-role.md", "gce.md", "kubernetes.md"])
 }
 
 fn read(file: &str) -> String {
@@ -96,6 +96,59 @@ fn the_configuration_of_each_job_loads_without_a_problem() {
         let said = checked(format!("{ours}{parties}{}", own[0]), &[]);
 
         assert_eq!(said, "", "{name}");
+    }
+}
+
+#[test]
+fn t_63_t_46_an_entry_that_names_everybody_at_a_cloud_or_goes_by_a_name_alone_does_not_load() {
+    let (ours, parties) = parts();
+    let everybody = "config.entry_any_repository";
+    let by_name = "config.entry_renamed_repository";
+    for (name, matched, code, whom) in [
+        (
+            "gce.md",
+            "\"gcp.project_number\" = \"123456789012\"",
+            everybody,
+            "every instance of the attestor's projects",
+        ),
+        (
+            "gce.md",
+            "\"gcp.service_account\" = \"deploy@acme-prod.iam.gserviceaccount.com\"",
+            by_name,
+            "`gcp.project_number",
+        ),
+        (
+            "ec2-role.md",
+            "\"aws.account\" = \"123456789012\"",
+            everybody,
+            "every role of the attestor's accounts",
+        ),
+        (
+            "ec2-role.md",
+            "\"aws.role_name\" = \"deploy\"",
+            by_name,
+            "`aws.role_arn`",
+        ),
+        (
+            "azure-vm.md",
+            "\"azure.subscription_id\" = \"7d1c2b3a-4e5f-4a6b-8c7d-9e0f1a2b3c4d\"",
+            everybody,
+            "every managed identity of the attestor's tenants",
+        ),
+        (
+            "azure-vm.md",
+            "\"azure.vm_name\" = \"deploy-1\"",
+            by_name,
+            "`azure.principal_id`",
+        ),
+    ] {
+        let own = blocks(&page(name), "toml").remove(0);
+        let (before, rest) = own.split_once("\nmatch = {").unwrap();
+        let (_, after) = rest.split_once('}').unwrap();
+
+        let said = checked(format!("{ours}{parties}{before}\nmatch = {{ {matched} }}{after}"), &[]);
+
+        assert!(said.contains(code) && said.contains(whom), "{name} {matched}: {said}");
     }
 }
 

@@ -30,6 +30,8 @@ mod kubernetes;
 #[path = "../bench/load.rs"]
 #[expect(dead_code, reason = "the gates measure with the rest")]
 mod load;
+#[cfg(feature = "dev")]
+mod machines;
 mod manual;
 #[cfg(feature = "dev")]
 mod mtls;

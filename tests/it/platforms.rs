@@ -101,7 +101,16 @@ async fn every_platforms_workload_gets_credentials_with_what_it_finds() {
     let names: Vec<&str> = platforms.all().iter().map(|platform| platform.name).collect();
     assert_eq!(
         names,
-        ["github_actions", "kubernetes", "gitlab", "hcp_terraform", "buildkite"]
+        [
+            "github_actions",
+            "aws_iam",
+            "azure_instance",
+            "gcp_instance",
+            "kubernetes",
+            "gitlab",
+            "hcp_terraform",
+            "buildkite"
+        ]
     );
 }
 

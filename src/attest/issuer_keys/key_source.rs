@@ -44,7 +44,7 @@ impl Asked<'_> {
         // Also where the keys come from elsewhere, the issuer must be a URL.
         self.reach.origin(fetch, "issuer", self.issuer)?;
         if let Some(file) = self.jwks_file {
-            return pinned(file, algorithms).map(Keys::Pinned);
+            return pinned(file, algorithms, self.issuer).map(Keys::Pinned);
         }
         let (key, entrance) = match (self.jwks_uri, self.discovery_url) {
             (Some(url), _) => ("jwks_uri", Entrance::KeySet(url.to_owned())),
@@ -114,7 +114,7 @@ impl Reach<'_> {
     }
 }
 
-fn pinned(file: &Path, algorithms: &[Algorithm]) -> Result<KeySet, Misconfigured> {
+fn pinned(file: &Path, algorithms: &[Algorithm], issuer: &str) -> Result<KeySet, Misconfigured> {
     let refused = |why: String| {
         let problem = format!("`{}` {why}, expected a JWK set", file.display());
         misconfigured("config.jwks_file", "jwks_file", problem)
@@ -127,5 +127,5 @@ fn pinned(file: &Path, algorithms: &[Algorithm]) -> Result<KeySet, Misconfigured
     if bytes.len() > limit {
         return Err(refused(format!("has more than {limit} bytes")));
     }
-    KeySet::parse_allowing(&bytes, algorithms).map_err(|error| refused(format!("is refused: {error}")))
+    KeySet::parse_issued(&bytes, algorithms, issuer).map_err(|error| refused(format!("is refused: {error}")))
 }

@@ -251,7 +251,7 @@ impl KeySource {
             Entrance::KeySet(url) => url.clone(),
         };
         let document = self.get(&url).await?;
-        let keys = KeySet::parse_allowing(&document.bytes, algorithms).map_err(KeysUnavailable::KeySet)?;
+        let keys = KeySet::parse_issued(&document.bytes, algorithms, &self.issuer).map_err(KeysUnavailable::KeySet)?;
         Ok((keys, document.max_age))
     }
 

@@ -26,9 +26,9 @@ use self::{
 };
 use super::{
     AttestRefusal, Attestation, Attestor, AttestorContext, AttestorName, Builtin, Evidence, Findings, Freshness,
-    Misconfigured, Verdict, conclude, issuer_keys::Keys, token_claims::refuse_algorithm,
+    Misconfigured, Verdict, conclude, issuer_keys::Keys, signed_token,
 };
-use crate::jose::{MAX_TOKEN_BYTES, Unverified};
+use crate::jose::Unverified;
 
 /// The kind `kubernetes`.
 pub const BUILTIN: Builtin = Builtin {
@@ -68,17 +68,9 @@ impl KubernetesAttestor {
     }
 
     async fn verdict(&self, evidence: &Evidence, now: SystemTime) -> Verdict {
-        if evidence.kind().is_some_and(|kind| kind != KIND) {
-            return Verdict::NotMine;
-        }
-        let token = evidence.token_unverified().expose();
-        if token.len() > MAX_TOKEN_BYTES {
-            return Verdict::Refused(AttestRefusal::Oversized {
-                found_bytes: token.len(),
-            });
-        }
-        let Ok(unverified) = Unverified::parse(token) else {
-            return Verdict::NotMine; // no compact JWS: some other attestor's kind, or nobody's
+        let unverified = match signed_token::read(evidence, KIND) {
+            Ok(unverified) => unverified,
+            Err(verdict) => return verdict,
         };
         if unverified.issuer_unverified() != Some(self.rules.issuer.as_str()) {
             return Verdict::NotMine;
@@ -100,11 +92,7 @@ impl KubernetesAttestor {
         unverified: &Unverified<'_>,
         now: SystemTime,
     ) -> Result<Attestation, AttestRefusal> {
-        refuse_algorithm(unverified.algorithm(), ALGORITHMS)?;
-        let key = self.keys.find(unverified.kid(), unverified.algorithm(), now).await?;
-        let verified = unverified.verify(&key).map_err(|refused| AttestRefusal::Unverifiable {
-            reason: refused.to_string(),
-        })?;
+        let verified = signed_token::verified(unverified, &self.keys, ALGORITHMS, now).await?;
         let accepted = self.rules.accept(verified.get(), unverified.typ(), now)?;
         // Last, so that nobody can make us ask with a token that would be refused anyway.
         if let Some(reviewer) = &self.reviewer {

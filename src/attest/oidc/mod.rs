@@ -14,7 +14,6 @@ mod rules;
 mod settings;
 #[cfg(feature = "dev")]
 mod sim;
-mod span;
 mod view;
 mod vocabulary;
 
@@ -23,9 +22,9 @@ use std::{future::Future, pin::Pin, sync::Arc, time::SystemTime};
 use self::{rules::Rules, settings::Settings};
 use super::{
     AttestRefusal, Attestation, Attestor, AttestorContext, AttestorName, Builtin, Evidence, Findings, Misconfigured,
-    Pins, Verdict, conclude, issuer_keys::Keys, token_claims::refuse_algorithm,
+    Pins, Verdict, conclude, issuer_keys::Keys, signed_token,
 };
-use crate::jose::{Algorithm, MAX_TOKEN_BYTES, Unverified};
+use crate::jose::{Algorithm, Unverified};
 
 /// The kind `oidc`.
 pub const BUILTIN: Builtin = Builtin {
@@ -71,17 +70,9 @@ impl OidcAttestor {
     }
 
     async fn verdict(&self, evidence: &Evidence, now: SystemTime) -> Verdict {
-        if evidence.kind().is_some_and(|kind| kind != KIND) {
-            return Verdict::NotMine;
-        }
-        let token = evidence.token_unverified().expose();
-        if token.len() > MAX_TOKEN_BYTES {
-            return Verdict::Refused(AttestRefusal::Oversized {
-                found_bytes: token.len(),
-            });
-        }
-        let Ok(unverified) = Unverified::parse(token) else {
-            return Verdict::NotMine; // no compact JWS: some other attestor's kind, or nobody's
+        let unverified = match signed_token::read(evidence, KIND) {
+            Ok(unverified) => unverified,
+            Err(verdict) => return verdict,
         };
         if unverified.issuer_unverified() != Some(self.rules.issuer.as_str()) {
             return Verdict::NotMine;
@@ -98,11 +89,7 @@ impl OidcAttestor {
         unverified: &Unverified<'_>,
         now: SystemTime,
     ) -> Result<Attestation, AttestRefusal> {
-        refuse_algorithm(unverified.algorithm(), &self.algorithms)?;
-        let key = self.keys.find(unverified.kid(), unverified.algorithm(), now).await?;
-        let verified = unverified.verify(&key).map_err(|refused| AttestRefusal::Unverifiable {
-            reason: refused.to_string(),
-        })?;
+        let verified = signed_token::verified(unverified, &self.keys, &self.algorithms, now).await?;
         let accepted = self
             .rules
             .accept(verified.get(), unverified.typ(), evidence.possession(), now)?;

@@ -47,6 +47,7 @@ pub(super) fn of(preset: &Preset, mappings: &[Mapping], events: &[String]) -> Pi
         guards: guards.collect(),
     });
     Pins {
+        everybody: "jobs of every repository of the attestor's owners",
         ids,
         names: preset.pins.names.iter().filter_map(|name| given(name)).collect(),
         strangers,

@@ -2,7 +2,7 @@
 //!
 //! It must never be asked about claims whose signature was not checked, and never treat an error as an absent rule.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use super::{
     facts::{self, AllowedOwner, Mapping, OwnerRule},
@@ -11,11 +11,11 @@ use super::{
 };
 use crate::{
     attest::{
-        AttestRefusal, Attributes, CLOCK_LEEWAY, Freshness,
+        AttestRefusal, Attributes, Freshness,
         evidence::Possession,
+        standing::Standing,
         token_claims::{
-            MAX_TOKEN_ID_BYTES, Moments, refuse_expired, refuse_other_audience, refuse_other_issuer, refuse_other_kind,
-            refused,
+            MAX_TOKEN_ID_BYTES, Moments, refuse_other_audience, refuse_other_issuer, refuse_other_kind, refused,
         },
     },
     jose::{Claims, NumericDate, excerpt},
@@ -27,8 +27,7 @@ pub(super) struct Rules {
     pub(super) issuer: String,
     pub(super) issuer_parts: NamedParts,
     pub(super) audience: String,
-    pub(super) max_age: Option<Duration>,
-    pub(super) session_max: Duration,
+    pub(super) standing: Standing,
     pub(super) use_rule: Use,
     pub(super) token_id: TokenId,
     pub(super) job_ends: Option<String>,
@@ -78,7 +77,7 @@ impl Rules {
         facts::refuse_events(&view, subject, &self.event, &self.events)?;
         let attributes = facts::attributes(&view, &self.mappings, self.vendor.as_deref())?;
         // Last, because only a token in which nothing else is wrong may be resumed.
-        let freshness = self.freshness(&moments, possession, now)?;
+        let freshness = self.standing.freshness(&moments, possession, now)?;
         let stands_until = self.stands_until(claims, &moments, now)?;
         Ok(Accepted {
             subject: subject.to_owned(),
@@ -101,46 +100,8 @@ impl Rules {
         }
     }
 
-    fn freshness(
-        &self,
-        moments: &Moments,
-        possession: &Possession,
-        now: SystemTime,
-    ) -> Result<Freshness, AttestRefusal> {
-        let Some(refusal) = self.staleness(moments, now) else {
-            return Ok(Freshness::Fresh);
-        };
-        let bound = match possession {
-            Possession::Certificate(_) | Possession::Dpop { .. } => self.use_rule == Use::Keyed,
-            Possession::Bearer | Possession::IdempotencyKey(_) => false,
-        };
-        if bound && now < self.latest_standing(moments) {
-            return Ok(Freshness::Expired);
-        }
-        Err(refusal)
-    }
-
-    fn staleness(&self, moments: &Moments, now: SystemTime) -> Option<AttestRefusal> {
-        if let Err(expired) = refuse_expired(moments.expires, now) {
-            return Some(expired);
-        }
-        let age = now.duration_since(moments.issued).unwrap_or_default();
-        self.max_age
-            .filter(|max| age > *max)
-            .map(|max| AttestRefusal::TooOld { age, max })
-    }
-
-    /// Returns the last moment at which an attestation by this token can still stand: its first use was in time.
-    fn latest_standing(&self, moments: &Moments) -> SystemTime {
-        let by_expiry = moments.expires + CLOCK_LEEWAY;
-        let first_use = self
-            .max_age
-            .map_or(by_expiry, |max| by_expiry.min(moments.issued + max));
-        first_use + self.session_max
-    }
-
     fn stands_until(&self, claims: &Claims, moments: &Moments, now: SystemTime) -> Result<SystemTime, AttestRefusal> {
-        let mut until = (now + self.session_max).min(self.latest_standing(moments));
+        let mut until = self.standing.until(moments, now);
         if self.use_rule == Use::UntilExpiry {
             until = until.min(moments.expires);
         }

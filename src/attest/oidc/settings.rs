@@ -10,9 +10,8 @@ use super::{
     facts::{AllowedOwner, Mapping, OwnerRule},
     issuer::{self, FoundIssuer, Shared},
     pins,
-    preset::{Event, GENERIC, Kind, PRESETS, Preset},
+    preset::{Event, GENERIC, Kind, PRESETS, Preset, Use},
     rules::Rules,
-    span::Span,
     vocabulary,
 };
 use crate::{
@@ -22,6 +21,8 @@ use crate::{
             Keys,
             key_source::{Asked, Reach},
         },
+        span::Span,
+        standing::{Resume, Standing},
         table::{self, misconfigured},
     },
     jose::Algorithm,
@@ -94,8 +95,15 @@ impl Settings {
                 issuer: issuer.url,
                 issuer_parts: issuer.parts,
                 audience: audience.unwrap_or_else(|| context.issuer.clone()),
-                max_age,
-                session_max,
+                standing: Standing {
+                    max_age,
+                    session_max,
+                    resume: if preset.use_rule == Use::Keyed {
+                        Resume::ByBoundKey
+                    } else {
+                        Resume::Never
+                    },
+                },
                 use_rule: preset.use_rule,
                 token_id: preset.token_id,
                 job_ends: self.job_ends.or(preset.job_ends),

@@ -51,7 +51,8 @@ pub(super) async fn token(request: RequestBuilder, member: Option<&str>) -> anyh
     checked(token.ok_or_else(|| anyhow!("found no `{member}`, expected the token in it"))?)
 }
 
-async fn answered(request: RequestBuilder) -> anyhow::Result<Zeroizing<Vec<u8>>> {
+/// Asks, and returns the answer where it is one.
+pub(super) async fn answered(request: RequestBuilder) -> anyhow::Result<Zeroizing<Vec<u8>>> {
     let response = request.send().await.map_err(reqwest::Error::without_url)?;
     let status = response.status().as_u16();
     let body = read(response, MAX_ANSWER_BYTES).await;

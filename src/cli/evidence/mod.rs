@@ -2,6 +2,7 @@
 //!
 //! Never shows a token, and never sends what a platform gave its workload anywhere but to the address that came with it.
 
+mod aws;
 mod azure;
 mod ci;
 mod gce;
@@ -54,6 +55,8 @@ pub enum Attest {
     Spacelift,
     /// A projected service-account token: CAMBIO_TOKEN_FILE, or /var/run/secrets/cambio/token.
     Kubernetes,
+    /// A web identity token for the IAM role of an EC2 instance, a container or a Lambda function.
+    AwsIam,
     /// The identity token of a Google Compute Engine instance.
     GcpInstance,
     /// The managed identity of an Azure VM.
@@ -61,7 +64,7 @@ pub enum Attest {
 }
 
 /// The places of [`Attest::Auto`]: what somebody set for Cambio before what a platform has for everybody.
-const PLACES: [Attest; 11] = [
+const PLACES: [Attest; 12] = [
     Attest::Auto,
     Attest::IdToken,
     Attest::GithubActions,
@@ -71,6 +74,7 @@ const PLACES: [Attest; 11] = [
     Attest::Bitbucket,
     Attest::Spacelift,
     Attest::Kubernetes,
+    Attest::AwsIam,
     Attest::GcpInstance,
     Attest::AzureInstance,
 ];
@@ -172,6 +176,7 @@ impl Attest {
             Self::Bitbucket => ci::variable(asked, ci::BITBUCKET),
             Self::Spacelift => ci::variable(asked, ci::SPACELIFT),
             Self::Kubernetes => mounted::look(asked),
+            Self::AwsIam => aws::look(asked).await,
             Self::GcpInstance => gce::look(asked).await,
             Self::AzureInstance => azure::look(asked).await,
         }

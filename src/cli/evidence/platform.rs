@@ -7,6 +7,7 @@ use std::{fs::File, io::Read as _, path::Path};
 /// Whose machine this is, by its own account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Machine {
+    Amazon,
     Azure,
     Google,
     Other,
@@ -26,6 +27,7 @@ impl Machine {
 
     fn of(vendor: &str) -> Self {
         match vendor {
+            "Amazon EC2" => Self::Amazon,
             "Google" => Self::Google,
             "Microsoft Corporation" => Self::Azure,
             _ => Self::Other,
@@ -42,6 +44,7 @@ mod tests {
 
     #[test]
     fn a_machine_is_of_the_cloud_that_its_firmware_names() {
+        assert_eq!(Machine::of("Amazon EC2"), Machine::Amazon);
         assert_eq!(Machine::of("Google"), Machine::Google);
         assert_eq!(Machine::of("Microsoft Corporation"), Machine::Azure);
         for other in ["QEMU", "google", "Googlex", ""] {

@@ -45,6 +45,7 @@ async fn says_where_it_looked_when_it_finds_nothing() {
       looked for BITBUCKET_STEP_OIDC_TOKEN (is not set)
       looked for SPACELIFT_OIDC_TOKEN (is not set)
       looked for CAMBIO_TOKEN_FILE (is not set) or /var/run/secrets/cambio/token (is not there)
+      looked for AWS_CONTAINER_CREDENTIALS_RELATIVE_URI (is not set) or AWS_CONTAINER_CREDENTIALS_FULL_URI (is not set) or AWS_LAMBDA_FUNCTION_NAME (is not set) or AWS_EC2_METADATA_SERVICE_ENDPOINT (is not set) or a machine of Amazon's (it is none)
       looked for GCE_METADATA_HOST (is not set) or a machine of Google's (it is none)
       looked for IDENTITY_ENDPOINT (is not set) with IDENTITY_HEADER (is not set) or AZURE_POD_IDENTITY_AUTHORITY_HOST (is not set) or a machine of Azure's (it is none)
 

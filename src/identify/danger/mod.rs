@@ -76,10 +76,7 @@ fn problem(entry: &Entry, pins: &Pins, danger: Danger) -> Problem {
     let (code, found, expected) = match danger {
         Danger::AnyRepository => (
             "config.entry_any_repository",
-            format!(
-                "entry `{}`, which names jobs of every repository of the attestor's owners",
-                entry.name()
-            ),
+            format!("entry `{}`, which names {}", entry.name(), pins.everybody),
             format!("a value for {ids}"),
         ),
         Danger::Fork => (

@@ -20,6 +20,7 @@ fn pins(events: &[&str]) -> Pins {
         ],
     };
     Pins {
+        everybody: "jobs of every repository of the attestor's owners",
         ids: vec![vec!["ci.repo_id"], vec!["ci.owner_id", "ci.job"]],
         names: vec!["ci.repo_name"],
         strangers: (!events.is_empty()).then_some(strangers),

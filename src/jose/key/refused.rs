@@ -60,6 +60,14 @@ pub enum KeyRefused {
         /// What is expected.
         expected: &'static str,
     },
+    /// The key says that it signs for another issuer.
+    #[error("key is of issuer `{found}`, expected `{expected}`")]
+    OtherIssuer {
+        /// The issuer whose key it should be.
+        expected: String,
+        /// What the key names, shortened and escaped.
+        found: String,
+    },
     /// A required member is absent.
     #[error("key has no member `{name}`, expected it")]
     Missing {

@@ -33,12 +33,27 @@ impl KeySet {
     /// Refuses what is not strict JSON or no set, other than 1 to 100 keys, any symmetric or private key, a key id that
     /// stands twice, and a set without a single usable key.
     pub fn parse_allowing(bytes: &[u8], allowed: &[Algorithm]) -> Result<Self, KeySetRefused> {
+        Self::parse_of(bytes, allowed, None)
+    }
+
+    /// Reads the JWK set of `issuer` whose keys may use `allowed`; a key that says that it is another issuer's is left out.
+    ///
+    /// Microsoft's sets hold the keys of private accounts beside those of tenants, and say whose is which in the member
+    /// `issuer`, where `{tenantid}` stands for any tenant. Nobody else's sets have that member.
+    ///
+    /// # Errors
+    /// As [`Self::parse_allowing`].
+    pub fn parse_issued(bytes: &[u8], allowed: &[Algorithm], issuer: &str) -> Result<Self, KeySetRefused> {
+        Self::parse_of(bytes, allowed, Some(issuer))
+    }
+
+    fn parse_of(bytes: &[u8], allowed: &[Algorithm], issuer: Option<&str>) -> Result<Self, KeySetRefused> {
         let document = strict_json::parse(bytes, &Limits::default()).map_err(KeySetRefused::Json)?;
         let entries = entries(&document)?;
         if !(1..=MAX_KEYS).contains(&entries.len()) {
             return Err(KeySetRefused::Count { found: entries.len() });
         }
-        let set = Self::from_entries(entries.iter().enumerate(), allowed)?;
+        let set = Self::collect(entries.iter().enumerate(), allowed, issuer)?;
         if set.keys.is_empty() {
             return Err(KeySetRefused::NoUsableKey { ignored: set.ignored });
         }
@@ -49,6 +64,14 @@ impl KeySet {
     pub(crate) fn from_entries<'e>(
         entries: impl Iterator<Item = (usize, &'e Value)>,
         allowed: &[Algorithm],
+    ) -> Result<Self, KeySetRefused> {
+        Self::collect(entries, allowed, None)
+    }
+
+    fn collect<'e>(
+        entries: impl Iterator<Item = (usize, &'e Value)>,
+        allowed: &[Algorithm],
+        issuer: Option<&str>,
     ) -> Result<Self, KeySetRefused> {
         let mut set = Self {
             keys: Vec::new(),
@@ -61,7 +84,7 @@ impl KeySet {
             {
                 return Err(KeySetRefused::DuplicateKeyId { found: excerpt(key_id) });
             }
-            match read(entry, allowed) {
+            match read(entry, allowed).and_then(|key| refuse_other_issuer(entry, issuer).map(|()| key)) {
                 Ok(key) => set.keys.push(key),
                 Err(reason) if reason.shows_a_secret() => return Err(KeySetRefused::Secret { position, reason }),
                 Err(reason) => set.ignored.push(IgnoredKey {
@@ -212,6 +235,28 @@ pub enum KeyNotFound {
         /// How many usable keys there are.
         known: usize,
     },
+}
+
+/// Refuses a key that names another issuer than `issuer`, where both name one.
+fn refuse_other_issuer(entry: &Value, issuer: Option<&str>) -> Result<(), KeyRefused> {
+    let (Some(expected), Some(named)) = (issuer, entry.get("issuer")) else {
+        return Ok(());
+    };
+    let found = named.as_str().unwrap_or_default();
+    let is = match found.split_once("{tenantid}") {
+        None => found == expected,
+        Some((before, after)) => expected
+            .strip_prefix(before)
+            .and_then(|rest| rest.strip_suffix(after))
+            .is_some_and(|tenant| !tenant.is_empty() && !tenant.contains('/')),
+    };
+    if is {
+        return Ok(());
+    }
+    Err(KeyRefused::OtherIssuer {
+        expected: expected.to_owned(),
+        found: excerpt(found),
+    })
 }
 
 /// Returns the list of keys of a set's document.

@@ -170,6 +170,38 @@ fn only_the_algorithms_that_are_allowed_can_be_found() {
 }
 
 #[test]
+fn t_48_a_key_that_says_that_it_is_another_issuers_is_left_out() {
+    let issuer = "https://login.example/7d1c2b3a/v2.0";
+    let named = |named: Value| {
+        let mut key = rsa("a");
+        key["issuer"] = named;
+        let document = json!({ "keys": [key, rsa("b")] }).to_string();
+        KeySet::parse_issued(document.as_bytes(), &[Algorithm::Rs256], issuer).unwrap()
+    };
+
+    for own in [issuer, "https://login.example/{tenantid}/v2.0"] {
+        let set = named(json!(own));
+        assert!(set.find(Some("a"), Algorithm::Rs256).is_ok(), "{own}");
+    }
+    for other in [
+        json!("https://login.example/9188040d/v2.0"),
+        json!("https://login.example/{tenantid}/v1.0"),
+        json!("https://evil.example/{tenantid}/v2.0"),
+        json!("https://login.example/{tenantid}"),
+        json!("https://{tenantid}/v2.0"),
+        json!("https://login.example/7d1c2b3a{tenantid}/v2.0"),
+        json!(""),
+        json!(7),
+    ] {
+        let set = named(other.clone());
+        assert!(set.find(Some("a"), Algorithm::Rs256).is_err(), "{other}");
+        assert!(set.find(Some("b"), Algorithm::Rs256).is_ok(), "{other}");
+        let reason = set.ignored()[0].reason();
+        assert!(matches!(reason, KeyRefused::OtherIssuer { .. }), "{other}: {reason}");
+    }
+}
+
+#[test]
 fn refuses_what_is_no_set() {
     for document in [
         "{}",

@@ -6,8 +6,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::Deserialize;
 
-use super::{pattern::Pattern, span::Span};
-use crate::{jose::Algorithm, store::UseRule};
+use super::pattern::Pattern;
+use crate::{attest::span::Span, jose::Algorithm, store::UseRule};
 
 /// The presets that are compiled in, by name: every file of `presets/`, listed by the build script.
 pub(super) const PRESETS: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/presets.rs"));

@@ -299,12 +299,16 @@ fn t_66_what_entries_must_pin_follows_what_is_taken() {
 
 #[test]
 fn takes_a_session_of_12_h_and_refuses_one_second_more() {
-    let standing = |text: &str| configure(&format!("{GITHUB}session_max = \"{text}\"")).map(|it| it.rules.session_max);
+    let standing =
+        |text: &str| configure(&format!("{GITHUB}session_max = \"{text}\"")).map(|it| it.rules.standing.session_max);
 
     assert_eq!(standing("12h"), Ok(Duration::from_hours(12)));
     assert_eq!(standing("43201s").unwrap_err().code, "config.duration_range");
     assert_eq!(standing("0s").unwrap_err().code, "config.duration_range");
-    assert_eq!(configure(GITHUB).unwrap().rules.session_max, Duration::from_hours(1));
+    assert_eq!(
+        configure(GITHUB).unwrap().rules.standing.session_max,
+        Duration::from_hours(1)
+    );
 }
 
 #[test]

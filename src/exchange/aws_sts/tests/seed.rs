@@ -54,6 +54,7 @@ async fn the_seeded_role_admits_the_workload_of_the_ground_as_configured() {
         subject: SUBJECT.to_owned(),
         listen: Arc::new(Loopback(tls)),
         ca_file: ca_file.path().to_owned(),
+        directory: std::path::PathBuf::new(),
     };
 
     let seeded = (BUILTIN.sim.unwrap())(ground).await.unwrap();

@@ -440,6 +440,7 @@ async fn the_seeded_simulator_admits_the_one_workload_that_it_was_told() {
         subject: "spiffe://prod.acme.example/rp/azure/shop".to_owned(),
         listen: Arc::<Loopback>::clone(&loopback),
         ca_file: loopback.ca_file(),
+        directory: PathBuf::new(),
     };
 
     let seeded = (BUILTIN.sim.unwrap())(ground).await.unwrap();

@@ -135,6 +135,7 @@ impl World {
             subject: SUBJECT.to_owned(),
             listen: loopback.clone(),
             ca_file: loopback.ca_file.clone(),
+            directory: PathBuf::new(),
         };
         let seeded = (BUILTIN.sim.unwrap())(ground).await.unwrap();
         assert_eq!((seeded.name, seeded.section), ("gcp-dev", "gcp"));

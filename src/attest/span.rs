@@ -6,11 +6,11 @@ use serde::{Deserialize, Deserializer, de::Error};
 
 /// A length of time in whole seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Span(pub(super) Duration);
+pub(in crate::attest) struct Span(pub(in crate::attest) Duration);
 
 impl Span {
     /// Reads digits and one unit; `None` for anything else.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub(in crate::attest) fn parse(text: &str) -> Option<Self> {
         let unit = text.chars().next_back()?;
         let digits = text.strip_suffix(unit)?;
         let seconds: u64 = match unit {

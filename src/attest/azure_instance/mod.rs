@@ -1,0 +1,82 @@
+//! Attests machines of Azure by what their metadata service gets them.
+//!
+//! It must never take a tenant's word for another tenant, and never name anybody by an e-mail address. Each way to prove a
+//! machine is a file of its own.
+
+mod claims;
+mod managed_identity;
+mod resource;
+mod settings;
+#[cfg(feature = "dev")]
+pub mod sim;
+
+use std::{future::Future, pin::Pin, sync::Arc, time::SystemTime};
+
+use self::{managed_identity::ManagedIdentity, settings::Settings};
+use super::{Attestor, AttestorContext, AttestorName, Builtin, Evidence, Misconfigured, Pins, Verdict};
+
+/// The kind `azure_instance`.
+pub const BUILTIN: Builtin = Builtin {
+    kind: KIND,
+    manual: include_str!("manual.md"),
+    sample: include_str!("sample.toml"),
+    form: super::form::of_a_compact_jws,
+    configure,
+    #[cfg(feature = "dev")]
+    sim: Some(sim::SEED),
+};
+
+const KIND: &str = "azure_instance";
+
+fn configure(context: AttestorContext, table: toml::Table) -> Result<Arc<dyn Attestor>, Misconfigured> {
+    Ok(Arc::new(AzureInstanceAttestor::configure(context, table)?))
+}
+
+/// Judges the machines of configured tenants.
+#[derive(Debug)]
+struct AzureInstanceAttestor {
+    name: AttestorName,
+    managed_identity: ManagedIdentity,
+    pins: Pins,
+}
+
+impl AzureInstanceAttestor {
+    fn configure(context: AttestorContext, table: toml::Table) -> Result<Self, Misconfigured> {
+        let managed_identity = Settings::parse(table)?.check(&context)?;
+        Ok(Self {
+            name: context.name,
+            managed_identity,
+            pins: claims::pins(),
+        })
+    }
+}
+
+impl Attestor for AzureInstanceAttestor {
+    fn name(&self) -> &AttestorName {
+        &self.name
+    }
+
+    fn attributes(&self) -> &[&'static str] {
+        claims::ATTRIBUTES
+    }
+
+    fn immutable(&self) -> &[&'static str] {
+        claims::IMMUTABLE
+    }
+
+    fn pins(&self) -> Option<&Pins> {
+        Some(&self.pins)
+    }
+
+    fn judge<'a>(
+        &'a self,
+        evidence: &'a Evidence,
+        now: SystemTime,
+    ) -> Pin<Box<dyn Future<Output = Verdict> + Send + 'a>> {
+        Box::pin(self.managed_identity.verdict(&self.name, evidence, now))
+    }
+}
+
+#[cfg(test)]
+#[cfg(feature = "dev")]
+mod tests;
