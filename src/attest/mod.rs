@@ -4,7 +4,9 @@
 
 pub mod attribute;
 pub mod aws_iam;
+pub mod aws_instance;
 pub mod azure_instance;
+pub mod challenge;
 pub mod dpop;
 pub mod evidence;
 mod form;
@@ -14,6 +16,7 @@ pub mod kubernetes;
 pub mod oidc;
 pub mod own_documents;
 pub mod pins;
+pub mod pkcs7;
 pub mod refusal;
 mod signed_token;
 mod span;
@@ -32,6 +35,7 @@ use std::{
 };
 
 pub use attribute::Attributes;
+pub use challenge::{Challenge, Challenges};
 pub use evidence::{ClientCertificate, Evidence, ExchangeId, Possession};
 pub use own_documents::OwnDocuments;
 pub use pins::{Danger, Pins};
@@ -196,6 +200,8 @@ pub trait Proof: sealed::Sealed {}
 
 impl<T> Proof for Verified<T> {}
 impl Proof for X509Svid {}
+impl Proof for aws_iam::presigned::Confirmed {}
+impl Proof for pkcs7::Verified {}
 
 mod sealed {
     /// Nobody else may call something a proof.
@@ -204,6 +210,8 @@ mod sealed {
 
     impl<T> Sealed for crate::jose::Verified<T> {}
     impl Sealed for crate::spiffe::X509Svid {}
+    impl Sealed for crate::attest::aws_iam::presigned::Confirmed {}
+    impl Sealed for crate::attest::pkcs7::Verified {}
 }
 
 fn ledger_use(findings: &Findings<'_>, evidence: &Evidence, key: Digest, rule: UseRule) -> LedgerUse {
@@ -316,6 +324,8 @@ pub struct AttestorContext {
     pub trust_domain: TrustDomain,
     /// Our own published documents, whose keys verify our own SVIDs.
     pub own: OwnDocuments,
+    /// Makes challenges, and tells ours from others.
+    pub challenges: Challenges,
     /// The one outbound client for issuers' documents.
     pub fetch: Arc<Fetch>,
     /// Tells the time to background refreshes.
@@ -343,6 +353,7 @@ pub struct Builtin {
 /// The kinds of attestor that are compiled in.
 pub const BUILTINS: &[Builtin] = &[
     aws_iam::BUILTIN,
+    aws_instance::BUILTIN,
     azure_instance::BUILTIN,
     gcp_instance::BUILTIN,
     kubernetes::BUILTIN,

@@ -12,7 +12,7 @@ use super::{
     output::{Format, Output},
 };
 use crate::{
-    attest::OwnDocuments,
+    attest::{Challenges, OwnDocuments},
     config::{self, Profile, Settings, Surroundings},
     fetch::Fetch,
     manual,
@@ -56,6 +56,7 @@ fn check(arguments: &Arguments, environment: &Environment, output: &mut Output<'
         clock: Arc::clone(&environment.clock),
         fetch: Arc::new(Fetch::system()),
         own: OwnDocuments::default(),
+        challenges: Challenges::default(), // `check` serves nobody
     };
     let report = config::check(&path, environment.variables(), profile, &surroundings);
     let loaded = if report.is_refused() {

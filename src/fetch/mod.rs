@@ -4,6 +4,7 @@
 //! our network that is not listed (TM-07 to TM-10), and never show what a host answered.
 
 mod address;
+mod ask;
 mod failure;
 #[cfg(test)]
 #[cfg(feature = "dev")]

@@ -10,7 +10,7 @@ use axum::{
 use serde::Serialize;
 
 use crate::{
-    attest::{AttestRefusal, ExchangeId},
+    attest::{AttestRefusal, ExchangeId, challenge::ChallengeFailed},
     authorize::Denial,
     exchange::CloudRefusal,
     gateway::{answer::Cause, ask::NotOffered},
@@ -137,6 +137,16 @@ impl From<&AttestRefusal> for Refusal {
                 "the cluster's API server cannot be asked about the token",
             ),
             A::Unverifiable { .. } => bad("the evidence cannot be verified".to_owned()),
+        }
+    }
+}
+
+impl From<&ChallengeFailed> for Refusal {
+    fn from(failed: &ChallengeFailed) -> Self {
+        match failed {
+            ChallengeFailed::NoKey | ChallengeFailed::Randomness(_) => {
+                unavailable(failed.code(), "the gateway cannot make a challenge at the moment")
+            }
         }
     }
 }

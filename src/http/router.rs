@@ -10,12 +10,13 @@ use axum::{
 use super::{
     error::Refusal,
     request_refusal::RequestRefusal,
-    routes::{exchange, openapi, svid_x509, token, whoami},
+    routes::{challenge, exchange, openapi, svid_x509, token, whoami},
     state::ExchangeState,
 };
 
 /// Every path of the exchange listener with its method; a test walks them (T-31).
-pub const EXCHANGE_ROUTES: [(&str, &str); 5] = [
+pub const EXCHANGE_ROUTES: [(&str, &str); 6] = [
+    ("POST", challenge::PATH),
     ("POST", exchange::PATH),
     ("POST", svid_x509::PATH),
     ("POST", token::PATH),
@@ -26,6 +27,10 @@ pub const EXCHANGE_ROUTES: [(&str, &str); 5] = [
 /// Returns the exchange listener's routes.
 pub fn exchange(state: ExchangeState) -> Router {
     Router::new()
+        .route(
+            challenge::PATH,
+            post(challenge::post).fallback(|| async { method("POST") }),
+        )
         .route(token::PATH, post(token::post).fallback(|| async { method("POST") }))
         .route(
             exchange::PATH,

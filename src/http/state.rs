@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 
 use super::{request_refusal::RequestRefusal, source::TrustedProxies};
 use crate::{
-    attest::{AttestRefusal, ClientCertificate, Possession, dpop},
+    attest::{AttestRefusal, Challenges, ClientCertificate, Possession, dpop},
     gateway::{
         Answer, Gateway, Request,
         rate::{Rates, source_key},
@@ -34,6 +34,7 @@ pub struct ExchangeState(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     gateway: Arc<Gateway>,
+    challenges: Challenges,
     exchange_url: String,
     proxies: TrustedProxies,
     sources: Rates<IpAddr>,
@@ -47,6 +48,8 @@ struct Shared {
 pub struct ExchangeParts {
     /// The gateway.
     pub gateway: Arc<Gateway>,
+    /// Makes challenges; the attestors hold the same.
+    pub challenges: Challenges,
     /// The configured base URL: the DPoP `htu` is derived from it, never from a request.
     pub exchange_url: String,
     /// Whose `X-Forwarded-For` is read.
@@ -68,6 +71,7 @@ impl ExchangeState {
         let in_flight = Arc::new(Semaphore::new(parts.most_in_flight));
         Self(Arc::new(Shared {
             gateway: parts.gateway,
+            challenges: parts.challenges,
             exchange_url: parts.exchange_url,
             proxies: parts.proxies,
             sources: parts.sources,
@@ -80,6 +84,11 @@ impl ExchangeState {
     /// Returns the gateway.
     pub fn gateway(&self) -> &Arc<Gateway> {
         &self.0.gateway
+    }
+
+    /// Returns what makes challenges.
+    pub fn challenges(&self) -> &Challenges {
+        &self.0.challenges
     }
 
     /// Returns the metrics.

@@ -39,8 +39,10 @@ pages! {
     roles_anywhere = "roles-anywhere.md";
     security = "security.md";
     attestor_aws_iam = "../attest/aws_iam/manual.md";
+    attestor_aws_iam_presigned = "../attest/aws_iam/presigned/manual.md";
     attestor_azure_instance = "../attest/azure_instance/manual.md";
     attestor_gcp_instance = "../attest/gcp_instance/manual.md";
+    attestor_aws_instance = "../attest/aws_instance/manual.md";
     attestor_kubernetes = "../attest/kubernetes/manual.md";
     attestor_oidc = "../attest/oidc/manual.md";
     attestor_spiffe = "../attest/spiffe/manual.md";

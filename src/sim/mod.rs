@@ -6,6 +6,7 @@ pub mod ca;
 pub mod ci_issuer;
 pub mod documents;
 pub mod server;
+pub mod signed_data;
 pub(crate) mod sigv4;
 pub mod token_signer;
 pub mod world;

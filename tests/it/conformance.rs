@@ -3,7 +3,7 @@
 use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use cambio::{
-    attest::{self, AttestorContext, AttestorName, OwnDocuments},
+    attest::{self, AttestorContext, AttestorName, Challenges, OwnDocuments},
     authorize::RelyingPartyName,
     clock,
     exchange::{
@@ -55,16 +55,23 @@ fn every_kind_has_a_manual_page_that_names_it_and_warns_first() {
 
 #[test]
 fn every_sample_configures() {
+    // The samples name files where an operator would have them; here they are those of a simulated cloud.
+    let directory = tempfile::tempdir().unwrap();
+    let region = attest::aws_instance::sim::RegionSim::new("eu-central-1", 1).unwrap();
+    fs::create_dir(directory.path().join("aws")).unwrap();
+    fs::write(directory.path().join("aws/eu-central-1.pem"), region.certificate_pem()).unwrap();
+    let files = format!("{}/", directory.path().display());
     for builtin in attest::BUILTINS {
         let context = AttestorContext {
             name: AttestorName::parse("sample").unwrap(),
             issuer: "https://id.acme.example".to_owned(),
             trust_domain: TrustDomain::parse("prod.acme.example").unwrap(),
             own: OwnDocuments::default(),
+            challenges: Challenges::default(),
             fetch: Arc::new(Fetch::system()),
             clock: clock::system(),
         };
-        let configured = (builtin.configure)(context, table(builtin.sample));
+        let configured = (builtin.configure)(context, table(&builtin.sample.replace("/etc/cambio/", &files)));
         assert!(configured.is_ok(), "{}: {:?}", builtin.kind, configured.err());
     }
     for builtin in exchange::BUILTINS {

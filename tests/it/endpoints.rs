@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs, os::unix::fs::PermissionsExt as _, path::Pa
 use cambio::http::router::EXCHANGE_ROUTES;
 use serde_json::{Value, json};
 
-use crate::world::{ACCESS_TOKEN, Answer, EXCHANGE, GRANT_TYPE, JWT, SVID_X509, TOKEN, WHOAMI, World};
+use crate::world::{ACCESS_TOKEN, Answer, CHALLENGE, EXCHANGE, GRANT_TYPE, JWT, SVID_X509, TOKEN, WHOAMI, World};
 
 /// The metadata listener's paths.
 const METADATA: [&str; 4] = [
@@ -34,7 +34,8 @@ const ADMIN: [(&str, &[&str]); 14] = [
 ];
 
 /// The exchange listener's paths, each with what it answers a good request.
-const EXCHANGE_ROWS: [(&str, &str); 5] = [
+const EXCHANGE_ROWS: [(&str, &str); 6] = [
+    ("POST", CHALLENGE),
     ("POST", EXCHANGE),
     ("POST", SVID_X509),
     ("POST", TOKEN),
@@ -68,6 +69,7 @@ fn t_31_every_route_of_the_source_has_a_row_here() {
     assert_eq!(named("routes/admin.rs"), admin);
     let exchange = [
         "/openapi.json",
+        "challenge::PATH",
         "exchange::PATH",
         "svid_x509::PATH",
         "token::PATH",
@@ -88,8 +90,9 @@ async fn t_31_t_40e_every_endpoint_gives_nothing_to_a_caller_without_evidence() 
         let url = format!("{}{path}", world.development.exchange_url);
         let answer = world.send(world.client.request(method.parse().unwrap(), url)).await;
 
-        let expected = if path == "/openapi.json" { 200 } else { 400 };
-        assert_eq!(answer.status, expected, "{method} {path}");
+        // A challenge is no credential: it must be had before there is evidence.
+        let open = [CHALLENGE, "/openapi.json"].contains(&path);
+        assert_eq!(answer.status, if open { 200 } else { 400 }, "{method} {path}");
     }
 }
 
@@ -114,6 +117,9 @@ async fn every_endpoint_answers_a_good_request() {
     }
     let token = world.token(&world.good(), "gcp-dev", None).await;
     assert_eq!(token.status, 200, "{}", token.text);
+    let challenge = world.post(CHALLENGE, "application/json", "", &[]).await;
+    assert_eq!(challenge.status, 200, "{}", challenge.text);
+    assert_eq!(challenge.header("cache-control"), "no-store");
     let url = format!("{}/openapi.json", world.development.exchange_url);
     let openapi = world.send(world.client.get(url)).await;
     for (_, path) in EXCHANGE_ROUTES {
@@ -124,6 +130,29 @@ async fn every_endpoint_answers_a_good_request() {
     }
     for path in METADATA {
         assert_eq!(world.metadata(path).await.status, 200, "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn t_44_each_challenge_is_another_and_stands_for_a_minute() {
+    let world = World::start().await;
+
+    let empty = world.post(CHALLENGE, "application/json", "", &[]).await;
+    let object = world.post(CHALLENGE, "application/json", "{}", &[]).await;
+
+    for answer in [&empty, &object] {
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        assert_eq!(answer.json()["expires_in"], 60);
+        let text = answer.text_at("/challenge");
+        assert_eq!(text.len(), 75, "{text}");
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+        assert!(text.bytes().all(plain), "{text}");
+    }
+    assert_ne!(empty.text_at("/challenge"), object.text_at("/challenge"));
+    for body in ["[]", "{\"audience\":\"a\"}", "canary"] {
+        let refused = world.post(CHALLENGE, "application/json", body, &[]).await;
+        assert_eq!((refused.status, refused.code().as_str()), (400, "request.body_invalid"));
+        assert!(!refused.text.contains("canary"), "{}", refused.text);
     }
 }
 

@@ -58,6 +58,7 @@ fn checked(text: String, more: &[(&str, &str)]) -> String {
         clock: cambio::clock::system(),
         fetch: Arc::new(cambio::fetch::Fetch::system()),
         own: cambio::attest::OwnDocuments::default(),
+        challenges: cambio::attest::Challenges::default(),
     };
     config::check(&file, std::iter::empty(), Profile::Production, &surroundings).text()
 }

@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod architecture;
+mod aws_instance;
 #[cfg(feature = "dev")]
 #[path = "../bench/cloud.rs"]
 mod cloud;

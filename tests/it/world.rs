@@ -35,6 +35,7 @@ use serde_json::{Map, Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 pub(crate) const EXCHANGE: &str = "/v1/exchange";
+pub(crate) const CHALLENGE: &str = "/v1/challenge";
 pub(crate) const SVID_X509: &str = "/v1/svid/x509";
 pub(crate) const TOKEN: &str = "/v1/token";
 pub(crate) const WHOAMI: &str = "/v1/whoami";

@@ -4,6 +4,7 @@
 //! Each way to prove a role is a file of its own; they share what a role is called.
 
 mod arn;
+pub mod presigned;
 mod settings;
 #[cfg(feature = "dev")]
 pub mod sim;
@@ -12,21 +13,33 @@ mod web_identity;
 
 use std::{future::Future, pin::Pin, sync::Arc, time::SystemTime};
 
-use self::{settings::Settings, web_identity::WebIdentity};
-use super::{Attestor, AttestorContext, AttestorName, Builtin, Evidence, Misconfigured, Pins, Verdict};
+use self::{
+    presigned::Presigned,
+    settings::{Checked, Settings},
+    web_identity::WebIdentity,
+};
+use super::{AttestRefusal, Attestor, AttestorContext, AttestorName, Builtin, Evidence, Misconfigured, Pins, Verdict};
+use crate::secret::Secret;
 
 /// The kind `aws_iam`.
 pub const BUILTIN: Builtin = Builtin {
     kind: KIND,
     manual: include_str!("manual.md"),
     sample: include_str!("sample.toml"),
-    form: super::form::of_a_compact_jws,
+    form,
     configure,
     #[cfg(feature = "dev")]
     sim: Some(sim::SEED),
 };
 
 const KIND: &str = "aws_iam";
+
+fn form(token: &Secret) -> Result<(), AttestRefusal> {
+    if presigned::is_announced(token) {
+        return presigned::form(token);
+    }
+    super::form::of_a_compact_jws(token)
+}
 
 fn configure(context: AttestorContext, table: toml::Table) -> Result<Arc<dyn Attestor>, Misconfigured> {
     Ok(Arc::new(AwsIamAttestor::configure(context, table)?))
@@ -37,19 +50,43 @@ fn configure(context: AttestorContext, table: toml::Table) -> Result<Arc<dyn Att
 struct AwsIamAttestor {
     name: AttestorName,
     web_identity: WebIdentity,
+    presigned: Option<Presigned>,
     attributes: Vec<&'static str>,
+    immutable: Vec<&'static str>,
     pins: Pins,
 }
 
 impl AwsIamAttestor {
     fn configure(context: AttestorContext, table: toml::Table) -> Result<Self, Misconfigured> {
-        let web_identity = Settings::parse(table)?.check(&context)?;
+        let Checked {
+            web_identity,
+            presigned,
+        } = Settings::parse(table)?.check(&context)?;
+        let mut attributes = web_identity.attributes();
+        attributes.extend(presigned.iter().flat_map(|_way| presigned::ATTRIBUTES));
+        attributes.sort_unstable();
+        attributes.dedup();
         Ok(Self {
             name: context.name,
-            attributes: web_identity.attributes(),
+            pins: pins(&attributes),
+            immutable: IMMUTABLE
+                .iter()
+                .copied()
+                .filter(|name| attributes.contains(name))
+                .collect(),
+            attributes,
             web_identity,
-            pins: pins(),
+            presigned,
         })
+    }
+
+    async fn verdict(&self, evidence: &Evidence, now: SystemTime) -> Verdict {
+        match &self.presigned {
+            Some(presigned) if presigned::is_announced(evidence.token_unverified()) => {
+                presigned.verdict(&self.name, evidence, now).await
+            }
+            Some(_) | None => self.web_identity.verdict(&self.name, evidence, now).await,
+        }
     }
 }
 
@@ -63,7 +100,7 @@ impl Attestor for AwsIamAttestor {
     }
 
     fn immutable(&self) -> &[&'static str] {
-        IMMUTABLE
+        &self.immutable
     }
 
     fn pins(&self) -> Option<&Pins> {
@@ -75,22 +112,25 @@ impl Attestor for AwsIamAttestor {
         evidence: &'a Evidence,
         now: SystemTime,
     ) -> Pin<Box<dyn Future<Output = Verdict> + Send + 'a>> {
-        Box::pin(self.web_identity.verdict(&self.name, evidence, now))
+        Box::pin(self.verdict(evidence, now))
     }
 }
 
 /// Returns what entries must pin: a role with its account (T-46), or what runs as it. An account alone is everybody in it.
-fn pins() -> Pins {
+fn pins(attributes: &[&str]) -> Pins {
+    let mut ids = vec![
+        vec![ROLE_ARN],
+        vec![ROLE_ID],
+        vec![PRINCIPAL_ARN],
+        vec![ACCOUNT, ROLE_NAME],
+        vec![INSTANCE_ARN],
+        vec![INSTANCE_ID],
+        vec![FUNCTION_ARN],
+    ];
+    ids.retain(|together| together.iter().all(|id| attributes.contains(id)));
     Pins {
         everybody: "every role of the attestor's accounts",
-        ids: vec![
-            vec![ROLE_ARN],
-            vec![PRINCIPAL_ARN],
-            vec![ACCOUNT, ROLE_NAME],
-            vec![INSTANCE_ARN],
-            vec![INSTANCE_ID],
-            vec![FUNCTION_ARN],
-        ],
+        ids,
         names: vec![ROLE_NAME, SESSION_NAME],
         strangers: None,
     }
@@ -105,12 +145,14 @@ const ORG_ID: &str = "aws.org_id";
 const OU_PATH: &str = "aws.ou_path";
 const PRINCIPAL_ARN: &str = "aws.principal_arn";
 const ROLE_ARN: &str = "aws.role_arn";
+const ROLE_ID: &str = "aws.role_id";
 const ROLE_NAME: &str = "aws.role_name";
 const SESSION_NAME: &str = "aws.session_name";
 const SOURCE_REGION: &str = "aws.source_region";
 
-/// Accounts and instances are never named again. A role is: whoever makes one of a deleted role's name has its ARN (T-69).
-const IMMUTABLE: &[&str] = &[ACCOUNT, INSTANCE_ARN, INSTANCE_ID];
+/// Accounts, instances and ids of roles are never given again. A role's name is: whoever makes one of a deleted role's name has
+/// its ARN (T-69).
+const IMMUTABLE: &[&str] = &[ACCOUNT, INSTANCE_ARN, INSTANCE_ID, ROLE_ID];
 
 #[cfg(test)]
 #[cfg(feature = "dev")]

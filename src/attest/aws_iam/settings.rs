@@ -11,7 +11,9 @@ use std::{
 use serde::Deserialize;
 
 use super::{
-    arn, tags,
+    arn,
+    presigned::{Elsewhere, Presigned, Sts, StsRefused},
+    tags,
     web_identity::{ALGORITHMS, Account, WebIdentity},
 };
 use crate::attest::{
@@ -32,6 +34,7 @@ pub(super) struct Settings {
     session_max: Option<Span>,
     #[serde(default)]
     principal_tags: BTreeMap<String, String>,
+    presigned: Option<PresignedTable>,
     ca_file: Option<PathBuf>,
     #[serde(default)]
     allow_addresses: Vec<String>,
@@ -42,8 +45,26 @@ pub(super) struct Settings {
 #[serde(deny_unknown_fields)]
 struct AccountTable {
     account: String,
-    issuer: String,
+    issuer: Option<String>,
     name: Option<String>,
+}
+
+/// The table `presigned`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PresignedTable {
+    regions: Vec<String>,
+    endpoint: Option<String>,
+    ca_file: Option<PathBuf>,
+    #[serde(default)]
+    allow_addresses: Vec<String>,
+}
+
+/// A table that was checked: the ways to prove a role.
+#[derive(Debug)]
+pub(super) struct Checked {
+    pub(super) web_identity: WebIdentity,
+    pub(super) presigned: Option<Presigned>,
 }
 
 impl Settings {
@@ -53,16 +74,56 @@ impl Settings {
     }
 
     /// Checks the table.
-    pub(super) fn check(self, context: &AttestorContext) -> Result<WebIdentity, Misconfigured> {
+    pub(super) fn check(self, context: &AttestorContext) -> Result<Checked, Misconfigured> {
         let accounts = self.accounts(context)?;
         let tags = tags::read(&self.principal_tags)?;
+        let session_max = bounded("session_max", self.session_max, MAX_SESSION)?.unwrap_or(DEFAULT_SESSION);
+        let presigned = self.presigned(context, session_max)?;
         let standing = Standing {
             max_age: Some(bounded("max_age", self.max_age, MAX_AGE)?.unwrap_or(DEFAULT_AGE)),
-            session_max: bounded("session_max", self.session_max, MAX_SESSION)?.unwrap_or(DEFAULT_SESSION),
+            session_max,
             resume: Resume::ByBoundKey,
         };
         let audience = self.audience.unwrap_or_else(|| context.issuer.clone());
-        Ok(WebIdentity::new(accounts, audience, standing, tags))
+        Ok(Checked {
+            web_identity: WebIdentity::new(accounts, audience, standing, tags),
+            presigned,
+        })
+    }
+
+    fn presigned(&self, context: &AttestorContext, session_max: Duration) -> Result<Option<Presigned>, Misconfigured> {
+        let Some(table) = &self.presigned else {
+            return Ok(None);
+        };
+        if table.regions.is_empty() {
+            let problem = "found no region, expected those whose STS may be asked".to_owned();
+            return Err(misconfigured("config.regions_required", "presigned.regions", problem));
+        }
+        let reach = Reach {
+            table: "presigned.",
+            ca_file: table.ca_file.as_deref(),
+            allow_addresses: &table.allow_addresses,
+        };
+        let authorities = reach.authorities()?;
+        let addresses = reach.addresses()?;
+        let elsewhere = table.endpoint.as_deref().map(|url| Elsewhere {
+            url,
+            authorities_pem: authorities.as_deref(),
+            allow_addresses: &addresses,
+        });
+        let sts = Sts::new(&context.fetch, &table.regions, elsewhere).map_err(|refused| {
+            let key = match refused {
+                StsRefused::Origin(_) => "presigned.endpoint",
+                StsRefused::Region { .. } => "presigned.regions",
+            };
+            misconfigured("config.sts_unknown", key, refused.to_string())
+        })?;
+        Ok(Some(Presigned {
+            sts,
+            challenges: context.challenges.clone(),
+            accounts: self.accounts.iter().map(|table| table.account.clone()).collect(),
+            session_max,
+        }))
     }
 
     fn accounts(&self, context: &AttestorContext) -> Result<Vec<Account>, Misconfigured> {
@@ -77,21 +138,31 @@ impl Settings {
             table.check(&at)?;
             for (key, new) in [
                 ("account", numbers.insert(&table.account)),
-                ("issuer", issuers.insert(&table.issuer)),
+                (
+                    "issuer",
+                    table.issuer.as_ref().is_none_or(|issuer| issuers.insert(issuer)),
+                ),
             ] {
                 if !new {
                     let problem = format!("found the {key} of another of `accounts`, expected each once");
                     return Err(misconfigured("config.account_twice", &at(key), problem));
                 }
             }
-            accounts.push(self.account(table, context)?);
+            match &table.issuer {
+                Some(issuer) => accounts.push(self.account(table, issuer, context)?),
+                None if self.presigned.is_some() => {}
+                None => {
+                    let problem = "found none, expected the account's issuer, or the table `presigned`".to_owned();
+                    return Err(misconfigured("config.account_issuer", &at("issuer"), problem));
+                }
+            }
         }
         Ok(accounts)
     }
 
-    fn account(&self, table: &AccountTable, context: &AttestorContext) -> Result<Account, Misconfigured> {
+    fn account(&self, table: &AccountTable, issuer: &str, context: &AttestorContext) -> Result<Account, Misconfigured> {
         let source = Asked {
-            issuer: &table.issuer,
+            issuer,
             discovery_url: None,
             jwks_uri: None,
             jwks_file: None,
@@ -103,7 +174,7 @@ impl Settings {
         };
         Ok(Account {
             number: table.account.clone(),
-            issuer: table.issuer.clone(),
+            issuer: issuer.to_owned(),
             name: table.name.clone(),
             keys: source.keys(&context.fetch, ALGORITHMS)?,
         })
@@ -116,7 +187,9 @@ impl AccountTable {
             let problem = format!("found `{}`, expected the 12 digits of an account", self.account);
             return Err(misconfigured("config.account_id", &at("account"), problem));
         }
-        let found = &self.issuer;
+        let Some(found) = &self.issuer else {
+            return Ok(());
+        };
         if found.contains(['?', '#']) {
             let problem = format!("found `{found}`, expected an https URL without query and fragment");
             return Err(misconfigured("config.issuer_invalid", &at("issuer"), problem));

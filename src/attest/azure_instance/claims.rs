@@ -140,6 +140,7 @@ pub(super) fn pins() -> Pins {
             vec![PRINCIPAL_ID],
             vec![CLIENT_ID],
             vec![RESOURCE_ID],
+            vec![VM_ID],
             vec![SUBSCRIPTION_ID, RESOURCE_GROUP, VM_NAME],
             vec![SUBSCRIPTION_ID, RESOURCE_GROUP, IDENTITY_NAME],
         ],
@@ -157,8 +158,10 @@ const IDENTITY_NAME: &str = "azure.identity_name";
 const PRINCIPAL_ID: &str = "azure.principal_id";
 const RESOURCE_GROUP: &str = "azure.resource_group";
 const RESOURCE_ID: &str = "azure.resource_id";
-const SUBSCRIPTION_ID: &str = "azure.subscription_id";
+pub(super) const SUBSCRIPTION_ID: &str = "azure.subscription_id";
 const TENANT_ID: &str = "azure.tenant_id";
+/// Of attested documents; tokens do not have it.
+pub(super) const VM_ID: &str = "azure.vm_id";
 const VM_NAME: &str = "azure.vm_name";
 
 /// What the attestor may give.
@@ -170,11 +173,12 @@ pub(super) const ATTRIBUTES: &[&str] = &[
     RESOURCE_ID,
     SUBSCRIPTION_ID,
     TENANT_ID,
+    VM_ID,
     VM_NAME,
 ];
 
 /// GUIDs are never given again; names are, and with them a resource's id.
-pub(super) const IMMUTABLE: &[&str] = &[CLIENT_ID, PRINCIPAL_ID, SUBSCRIPTION_ID, TENANT_ID];
+pub(super) const IMMUTABLE: &[&str] = &[CLIENT_ID, PRINCIPAL_ID, SUBSCRIPTION_ID, TENANT_ID, VM_ID];
 
 /// LIMITS.md: an attestation stands 1 h, and for Azure never longer than the token.
 const MAX_STANDING: Duration = Duration::from_hours(1);

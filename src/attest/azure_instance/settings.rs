@@ -2,11 +2,16 @@
 //!
 //! It must never let a table load that would take everybody's tokens, or tokens with which somebody could call Azure.
 
-use std::{collections::BTreeSet, path::PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use serde::Deserialize;
 
 use super::{
+    attested::{AttestedDocuments, AttestedMachines, Cloud, certificates},
     claims::Rules,
     managed_identity::{ALGORITHMS, ManagedIdentity, Tenant},
     resource::is_guid,
@@ -14,6 +19,8 @@ use super::{
 use crate::attest::{
     AttestorContext, Misconfigured,
     issuer_keys::key_source::{Asked, Reach},
+    pkcs7::Certificate,
+    span::Span,
     table::{self, misconfigured},
 };
 
@@ -25,9 +32,39 @@ pub(super) struct Settings {
     audience: String,
     authority: Option<String>,
     v1_issuer: Option<String>,
+    attested: Option<AttestedTable>,
     ca_file: Option<PathBuf>,
     #[serde(default)]
     allow_addresses: Vec<String>,
+}
+
+/// The table `attested`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AttestedTable {
+    subscriptions: Vec<String>,
+    roots_file: PathBuf,
+    intermediates_file: PathBuf,
+    #[serde(default)]
+    cloud: CloudName,
+    session_max: Option<Span>,
+}
+
+/// Which of Azure's clouds signs.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum CloudName {
+    China,
+    Government,
+    #[default]
+    Public,
+}
+
+/// A table that was checked: the ways to prove a machine.
+#[derive(Debug)]
+pub(super) struct Checked {
+    pub(super) managed_identity: ManagedIdentity,
+    pub(super) attested: Option<AttestedMachines>,
 }
 
 impl Settings {
@@ -37,7 +74,7 @@ impl Settings {
     }
 
     /// Checks the table.
-    pub(super) fn check(self, context: &AttestorContext) -> Result<ManagedIdentity, Misconfigured> {
+    pub(super) fn check(self, context: &AttestorContext) -> Result<Checked, Misconfigured> {
         self.refuse_audience()?;
         let authority = url("authority", self.authority.as_deref().unwrap_or(AUTHORITY))?;
         let v1_issuer = url("v1_issuer", self.v1_issuer.as_deref().unwrap_or(V1_ISSUER))?;
@@ -54,7 +91,14 @@ impl Settings {
         let rules = Rules {
             audience: self.audience.clone(),
         };
-        Ok(ManagedIdentity::new(tenants, rules))
+        let attested = match &self.attested {
+            None => None,
+            Some(table) => Some(table.check(context)?),
+        };
+        Ok(Checked {
+            managed_identity: ManagedIdentity::new(tenants, rules),
+            attested,
+        })
     }
 
     /// Whoever is sent a token for a service of Azure could call that service with it (WIMSE-WIP-1).
@@ -99,6 +143,64 @@ impl Settings {
     }
 }
 
+impl AttestedTable {
+    fn check(&self, context: &AttestorContext) -> Result<AttestedMachines, Misconfigured> {
+        let at = "attested.subscriptions";
+        if self.subscriptions.is_empty() {
+            let problem = "found no subscription: Azure signs the documents of all of its customers".to_owned();
+            return Err(misconfigured("config.subscriptions_required", at, problem));
+        }
+        if let Some(other) = self.subscriptions.iter().find(|id| !is_guid(id)) {
+            let problem = format!("found `{other}`, expected a subscription's GUID in lower case");
+            return Err(misconfigured("config.subscription_id", at, problem));
+        }
+        let session_max = match self.session_max {
+            None => DEFAULT_SESSION,
+            Some(Span(span)) if !span.is_zero() && span <= MAX_SESSION => span,
+            Some(Span(span)) => {
+                let problem = format!("found {} s, expected 1 to {} s", span.as_secs(), MAX_SESSION.as_secs());
+                return Err(misconfigured("config.duration_range", "attested.session_max", problem));
+            }
+        };
+        let cloud = match self.cloud {
+            CloudName::China => Cloud::China,
+            CloudName::Government => Cloud::Government,
+            CloudName::Public => Cloud::Public,
+        };
+        let roots = authorities("attested.roots_file", &self.roots_file)?;
+        let intermediates = authorities("attested.intermediates_file", &self.intermediates_file)?;
+        Ok(AttestedMachines {
+            documents: AttestedDocuments::new(cloud, roots, intermediates),
+            challenges: context.challenges.clone(),
+            subscriptions: self.subscriptions.iter().cloned().collect(),
+            session_max,
+        })
+    }
+}
+
+/// Reads certificates of authorities; a file without any would refuse every document.
+fn authorities(key: &str, file: &Path) -> Result<Vec<Certificate>, Misconfigured> {
+    let refused = |why: String| {
+        let problem = format!(
+            "`{}` {why}, expected 1 to {MAX_AUTHORITIES} certificates as PEM",
+            file.display()
+        );
+        misconfigured("config.attested_authorities", key, problem)
+    };
+    let length = std::fs::metadata(file)
+        .map_err(|error| refused(format!("cannot be read: {error}")))?
+        .len();
+    if length > MAX_FILE_BYTES {
+        return Err(refused(format!("has {length} bytes")));
+    }
+    let pem = std::fs::read(file).map_err(|error| refused(format!("cannot be read: {error}")))?;
+    let found = certificates(&pem).map_err(|error| refused(format!("is refused: {error}")))?;
+    match found.len() {
+        1..=MAX_AUTHORITIES => Ok(found),
+        count => Err(refused(format!("holds {count}"))),
+    }
+}
+
 /// A token's issuer is one tenant; what stands for many, or for people's own accounts, is refused (T-48).
 fn refuse_tenant(id: &str) -> Result<(), Misconfigured> {
     if PSEUDO_TENANTS.contains(&id.to_ascii_lowercase().as_str()) {
@@ -124,6 +226,15 @@ fn url<'a>(key: &str, found: &'a str) -> Result<&'a str, Misconfigured> {
     let problem = format!("found `{found}`, expected `https://<host>`, without a tenant");
     Err(misconfigured("config.issuer_invalid", key, problem))
 }
+
+// LIMITS.md, attestation standing.
+const DEFAULT_SESSION: Duration = Duration::from_hours(1);
+const MAX_SESSION: Duration = Duration::from_hours(12);
+
+/// Azure's chains for this have a few intermediates at a time; the rest is room.
+const MAX_AUTHORITIES: usize = 32;
+/// As much as a fetched document may have (LIMITS.md, outbound fetch).
+const MAX_FILE_BYTES: u64 = 100 * 1024;
 
 const AUTHORITY: &str = "https://login.microsoftonline.com";
 const V1_ISSUER: &str = "https://sts.windows.net";

@@ -90,27 +90,34 @@ impl Reach<'_> {
     /// # Errors
     /// Refuses what is no https URL, no block of addresses or no file of certificates.
     pub(in crate::attest) fn origin(&self, fetch: &Fetch, key: &str, url: &str) -> Result<Origin, Misconfigured> {
-        let at = |key: &str| format!("{}{key}", self.table);
-        let pem = match self.ca_file {
-            None => None,
-            Some(file) => Some(fs::read(file).map_err(|error| {
-                let problem = format!("`{}` cannot be read: {error}", file.display());
-                misconfigured("config.ca_file", &at("ca_file"), problem)
-            })?),
-        };
-        let allow_addresses = self
-            .allow_addresses
-            .iter()
-            .map(|text| text.parse::<AddressBlock>())
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| misconfigured("config.allow_addresses", &at("allow_addresses"), error.to_string()))?;
+        let (pem, allow_addresses) = (self.authorities()?, self.addresses()?);
         let settings = OriginSettings {
             url,
             authorities_pem: pem.as_deref(),
             allow_addresses: &allow_addresses,
         };
-        let refused = |error: OriginRefused| misconfigured("config.issuer_invalid", &at(key), error.to_string());
+        let at = format!("{}{key}", self.table);
+        let refused = |error: OriginRefused| misconfigured("config.issuer_invalid", &at, error.to_string());
         fetch.origin(&settings).map_err(refused)
+    }
+
+    /// Reads the only certificate authorities that are trusted, as PEM; `None` where those of the host are.
+    pub(in crate::attest) fn authorities(&self) -> Result<Option<Vec<u8>>, Misconfigured> {
+        let Some(file) = self.ca_file else {
+            return Ok(None);
+        };
+        fs::read(file).map(Some).map_err(|error| {
+            let problem = format!("`{}` cannot be read: {error}", file.display());
+            misconfigured("config.ca_file", &format!("{}ca_file", self.table), problem)
+        })
+    }
+
+    /// Reads the blocks of addresses that are allowed although they are not public.
+    pub(in crate::attest) fn addresses(&self) -> Result<Vec<AddressBlock>, Misconfigured> {
+        let blocks = self.allow_addresses.iter().map(|text| text.parse::<AddressBlock>());
+        let at = format!("{}allow_addresses", self.table);
+        let blocks = blocks.collect::<Result<Vec<_>, _>>();
+        blocks.map_err(|error| misconfigured("config.allow_addresses", &at, error.to_string()))
     }
 }
 

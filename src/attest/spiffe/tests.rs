@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::*;
 use crate::{
-    attest::Possession,
+    attest::{Challenges, Possession},
     clock::{FakeClock, parse_rfc3339, unix_seconds},
     fetch::Fetch,
     jose::SigningKey,
@@ -109,6 +109,7 @@ fn context(own: OwnDocuments) -> AttestorContext {
         issuer: AUDIENCE.to_owned(),
         trust_domain: TrustDomain::parse(OWN).unwrap(),
         own,
+        challenges: Challenges::default(),
         fetch: Arc::new(Fetch::system()),
         clock: FakeClock::at("2026-01-16T14:40:00Z"),
     }

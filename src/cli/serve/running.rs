@@ -22,7 +22,7 @@ use super::{
     sockets::{Sockets, bind_admin, serve_metadata},
 };
 use crate::{
-    attest::OwnDocuments,
+    attest::{Challenges, OwnDocuments},
     audit::{
         Draft, Group, Rollback, Trail, TrailOptions,
         checkpoint::CheckpointSigner,
@@ -104,6 +104,7 @@ impl Running {
             clock: Arc::clone(&environment.clock),
             fetch: Arc::new(Fetch::system()),
             own: OwnDocuments::default(),
+            challenges: Challenges::derived(settings.keys.kek.expose())?,
         };
         let rules = rules(&settings, &surroundings, FIRST_GENERATION)?;
         let certificate = Certificate::load(&settings.tls.certificate_file, &settings.tls.key_file)?;
@@ -153,6 +154,7 @@ impl Running {
     ) -> anyhow::Result<Self> {
         let exchange = ExchangeState::new(ExchangeParts {
             gateway: Arc::clone(&gateway),
+            challenges: surroundings.challenges.clone(),
             exchange_url: settings.exchange_url.clone(),
             proxies: TrustedProxies::new(settings.listen.trusted_proxies.clone()),
             sources: Rates::new(rate(settings.limits.per_source)),

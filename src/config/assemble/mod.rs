@@ -13,7 +13,7 @@ use super::{
     relying_party::RelyingPartyTable,
 };
 use crate::{
-    attest::{self, Attestor, AttestorContext, Misconfigured, OwnDocuments},
+    attest::{self, Attestor, AttestorContext, Challenges, Misconfigured, OwnDocuments},
     clock::Clock,
     exchange::{self, RelyingParty, RelyingPartyContext},
     fetch::Fetch,
@@ -25,6 +25,8 @@ use crate::{
 pub struct Surroundings {
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
+    /// Makes challenges, once there is a key for them.
+    pub challenges: Challenges,
     /// The one outbound client for issuers' documents.
     pub fetch: Arc<Fetch>,
     /// Our own published documents, once there are any.
@@ -107,6 +109,7 @@ impl Tables<'_> {
                 issuer: self.issuer.to_owned(),
                 trust_domain: self.trust_domain.clone(),
                 own: surroundings.own.clone(),
+                challenges: surroundings.challenges.clone(),
                 fetch: Arc::clone(&surroundings.fetch),
                 clock: Arc::clone(&surroundings.clock),
             };

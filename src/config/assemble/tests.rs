@@ -97,7 +97,9 @@ fn configures(kind: &str, table: &str, sample: &str) {
         // A sample may be the plugin's own keys only.
         case = case.and(&format!("\n[[{table}]]\nname = \"sample\"\nkind = \"{kind}\"\n"));
     }
-    let case = case.and("\n").and(sample);
+    case.write("etc/eu-central-1.pem", 0o644, region_certificate());
+    let files = case.path("etc").display().to_string();
+    let case = case.and("\n").and(&sample.replace("/etc/cambio/aws", &files));
     let settings = case
         .load()
         .unwrap_or_else(|why| panic!("{kind}: {}", crate::config::render::text(&why)));
@@ -114,6 +116,13 @@ fn configures(kind: &str, table: &str, sample: &str) {
         .chain(settings.relying_parties.iter().map(|table| &table.kind))
         .collect();
     assert_eq!(kinds, [kind]);
+}
+
+/// Returns a certificate such as a sample names the file of.
+fn region_certificate() -> String {
+    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap();
+    let certificate = rcgen::CertificateParams::default().self_signed(&key).unwrap();
+    certificate.pem()
 }
 
 #[test]

@@ -3,7 +3,12 @@
 use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, sync::Arc};
 
 use super::*;
-use crate::{attest::OwnDocuments, clock::FakeClock, fetch::Fetch, identify::Condition};
+use crate::{
+    attest::{Challenges, OwnDocuments},
+    clock::FakeClock,
+    fetch::Fetch,
+    identify::Condition,
+};
 
 /// A directory with a configuration that loads, to be changed in one place.
 pub(super) struct Case {
@@ -147,6 +152,7 @@ pub(super) fn surroundings() -> Surroundings {
         clock: FakeClock::at("2026-01-16T14:40:00Z"),
         fetch: Arc::new(Fetch::system()),
         own: OwnDocuments::default(),
+        challenges: Challenges::default(),
     }
 }
 

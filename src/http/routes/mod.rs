@@ -1,6 +1,7 @@
 //! One file a path.
 
 pub mod admin;
+pub mod challenge;
 pub mod exchange;
 mod keys;
 pub mod metadata;

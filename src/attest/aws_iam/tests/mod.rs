@@ -21,8 +21,8 @@ use super::{
 };
 use crate::{
     attest::{
-        AttestRefusal, Attestation, Attestor, AttestorContext, AttestorName, Evidence, Misconfigured, OwnDocuments,
-        Possession, Verdict,
+        AttestRefusal, Attestation, Attestor, AttestorContext, AttestorName, Challenges, Evidence, Misconfigured,
+        OwnDocuments, Possession, Verdict,
     },
     clock::{self, Clock as _, FakeClock, unix_seconds},
     fetch::Fetch,
@@ -118,6 +118,7 @@ fn started(loopback: &Loopback, clock: &Arc<FakeClock>, instance: Ec2Instance) -
 
 fn configured(table: &str) -> Result<AwsIamAttestor, Misconfigured> {
     let context = AttestorContext {
+        challenges: Challenges::default(),
         name: AttestorName::parse("roles").unwrap(),
         issuer: AUDIENCE.to_owned(),
         trust_domain: TrustDomain::parse("prod.acme.example").unwrap(),

@@ -27,11 +27,7 @@ fn the_smallest_table_names_an_account_and_its_issuer() {
     assert!(configured(&one()).is_ok());
     assert!(configured(&table(&[("123456789012", ISSUER), ("999999999999", OTHER)])).is_ok());
 
-    for table in [
-        "",
-        "accounts = [{ account = \"123456789012\" }]\n",
-        "accounts = [{ issuer = \"https://a.example\" }]\n",
-    ] {
+    for table in ["", "accounts = [{ issuer = \"https://a.example\" }]\n"] {
         assert_eq!(problem(table).0, "config.attestor_table", "{table}");
     }
     assert_eq!(
@@ -158,4 +154,35 @@ fn what_cannot_be_read_is_refused_at_load() {
     ] {
         assert_eq!(problem(&format!("{}{extra}", one())).0, code, "{extra}");
     }
+}
+
+#[test]
+fn an_account_without_an_issuer_is_asked_about_by_presigned_questions_alone() {
+    let account = "accounts = [{ account = \"123456789012\" }]\n";
+    let with = |presigned: &str| format!("{account}[presigned]\n{presigned}\n");
+
+    let attestor = configured(&with("regions = [\"eu-central-1\"]")).unwrap();
+
+    assert!(attestor.attributes().contains(&"aws.role_id"));
+    let at = |table: &str| problem(table);
+    assert_eq!(at(account), ("config.account_issuer", "accounts[0].issuer".to_owned()));
+    assert_eq!(
+        at(&with("regions = []")),
+        ("config.regions_required", "presigned.regions".to_owned())
+    );
+    assert_eq!(
+        at(&with("regions = [\"mars-1\"]")),
+        ("config.sts_unknown", "presigned.regions".to_owned())
+    );
+    assert_eq!(
+        at(&with("regions = [\"eu-central-1\"]\nendpoint = \"http://127.0.0.1\"")),
+        ("config.sts_unknown", "presigned.endpoint".to_owned())
+    );
+    assert_eq!(
+        at(&with(
+            "regions = [\"eu-central-1\"]\nendpoint = \"https://127.0.0.1\"\nca_file = \"no/such\""
+        )),
+        ("config.ca_file", "presigned.ca_file".to_owned())
+    );
+    assert!(!configured(&one()).unwrap().attributes().contains(&"aws.role_id"));
 }

@@ -20,8 +20,8 @@ use super::{
 };
 use crate::{
     attest::{
-        AttestRefusal, Attestation, Attestor, AttestorContext, AttestorName, Evidence, Misconfigured, OwnDocuments,
-        Possession, Verdict,
+        AttestRefusal, Attestation, Attestor, AttestorContext, AttestorName, Challenges, Evidence, Misconfigured,
+        OwnDocuments, Possession, Verdict,
     },
     clock::{self, Clock as _, FakeClock, unix_seconds},
     fetch::Fetch,
@@ -109,6 +109,7 @@ fn started(loopback: &Loopback, clock: &Arc<FakeClock>, machine: AzureMachine) -
 
 fn configured(table: &str) -> Result<AzureInstanceAttestor, Misconfigured> {
     let context = AttestorContext {
+        challenges: Challenges::default(),
         name: AttestorName::parse("machines").unwrap(),
         issuer: "https://id.acme.example".to_owned(),
         trust_domain: TrustDomain::parse("prod.acme.example").unwrap(),

@@ -163,3 +163,53 @@ fn what_cannot_be_read_is_refused_at_load() {
         assert_eq!(problem(&format!("{}{extra}", one())).0, code, "{extra}");
     }
 }
+
+#[test]
+fn attested_documents_need_subscriptions_and_authorities() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).display().to_string();
+    let authority = |count: usize| {
+        let one = crate::sim::signed_data::Signer::with(&crate::sim::signed_data::parameters("root", 1), None).unwrap();
+        crate::mint::pem::written("CERTIFICATE", one.certificate()).repeat(count)
+    };
+    for (name, content) in [
+        ("one", authority(1)),
+        ("most", authority(32)),
+        ("more", authority(33)),
+        ("none", String::new()),
+        ("long", "#".repeat(100 * 1024 + 1)),
+    ] {
+        std::fs::write(path(name), content).unwrap();
+    }
+    let table = |subscriptions: &str, roots: &str| {
+        format!(
+            "{}[attested]\nsubscriptions = [{subscriptions}]\nroots_file = \"{}\"\nintermediates_file = \"{}\"\n",
+            one(),
+            path(roots),
+            path("one")
+        )
+    };
+    let good = "\"8d10da13-8125-4ba9-a717-bf7490507b3d\"";
+
+    for roots in ["one", "most"] {
+        assert!(configured(&table(good, roots)).is_ok(), "{roots}");
+    }
+    for roots in ["more", "none", "long", "missing"] {
+        let found = problem(&table(good, roots));
+        assert_eq!(
+            found,
+            ("config.attested_authorities", "attested.roots_file".to_owned()),
+            "{roots}"
+        );
+    }
+    let at = "attested.subscriptions".to_owned();
+    assert_eq!(
+        problem(&table("", "one")),
+        ("config.subscriptions_required", at.clone())
+    );
+    assert_eq!(problem(&table("\"shop\"", "one")), ("config.subscription_id", at));
+    for (span, loads) in [("12h", true), ("721m", false), ("0s", false)] {
+        let table = format!("{}session_max = \"{span}\"\n", table(good, "one"));
+        assert_eq!(configured(&table).is_ok(), loads, "{span}");
+    }
+}

@@ -20,8 +20,8 @@ use super::{
 };
 use crate::{
     attest::{
-        AttestRefusal, Attestation, Attestor, AttestorContext, AttestorName, Evidence, Misconfigured, OwnDocuments,
-        Possession, Verdict,
+        AttestRefusal, Attestation, Attestor, AttestorContext, AttestorName, Challenges, Evidence, Misconfigured,
+        OwnDocuments, Possession, Verdict,
     },
     clock::{self, Clock as _, FakeClock, unix_seconds},
     fetch::Fetch,
@@ -119,6 +119,7 @@ fn started(loopback: &Loopback, clock: &Arc<FakeClock>) -> Arc<GceSim> {
 
 fn configured(table: &str) -> Result<GcpInstanceAttestor, Misconfigured> {
     let context = AttestorContext {
+        challenges: Challenges::default(),
         name: AttestorName::parse("instances").unwrap(),
         issuer: AUDIENCE.to_owned(),
         trust_domain: TrustDomain::parse("prod.acme.example").unwrap(),

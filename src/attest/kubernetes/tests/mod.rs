@@ -20,8 +20,8 @@ use super::{
 };
 use crate::{
     attest::{
-        AttestRefusal, Attestation, Attestor, AttestorContext, AttestorName, Evidence, Misconfigured, OwnDocuments,
-        Possession, Verdict,
+        AttestRefusal, Attestation, Attestor, AttestorContext, AttestorName, Challenges, Evidence, Misconfigured,
+        OwnDocuments, Possession, Verdict,
     },
     clock::{self, Clock as _, FakeClock},
     fetch::Fetch,
@@ -148,6 +148,7 @@ fn configured(table: &str) -> Result<KubernetesAttestor, Misconfigured> {
         issuer: AUDIENCE.to_owned(),
         trust_domain: TrustDomain::parse("prod.acme.example").unwrap(),
         own: OwnDocuments::default(),
+        challenges: Challenges::default(),
         fetch: Arc::new(Fetch::system()),
         clock: FakeClock::at("2026-01-16T14:40:00Z"),
     };

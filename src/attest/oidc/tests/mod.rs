@@ -18,8 +18,8 @@ use super::{
 };
 use crate::{
     attest::{
-        AttestRefusal, Attestation, Attestor, AttestorContext, AttestorName, Evidence, OwnDocuments, Possession,
-        Verdict,
+        AttestRefusal, Attestation, Attestor, AttestorContext, AttestorName, Challenges, Evidence, OwnDocuments,
+        Possession, Verdict,
         issuer_keys::{IssuerKeys, Keys},
     },
     clock::{FakeClock, parse_rfc3339},
@@ -138,6 +138,7 @@ fn context(resolver: &Arc<FakeResolver>) -> AttestorContext {
         issuer: AUDIENCE.to_owned(),
         trust_domain: TrustDomain::parse("prod.acme.example").unwrap(),
         own: OwnDocuments::default(),
+        challenges: Challenges::default(),
         fetch: Arc::new(Fetch::new(Arc::clone(resolver) as Arc<dyn crate::fetch::Resolver>)),
         clock: FakeClock::at("2026-01-16T14:40:00Z"),
     }
