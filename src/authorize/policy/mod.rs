@@ -214,9 +214,9 @@ impl Policy {
         let Some(entry) = self.entries.get(entry.as_str()) else {
             return Vec::new();
         };
-        let accepting = self.relying_parties.values();
-        let named = accepting.filter(|accepting| self.index.pair(*entry, accepting.position).is_some());
-        let mut names: Vec<_> = named.map(|accepting| &accepting.party.name).collect();
+        let granted = self.relying_parties.values();
+        let granted = granted.filter(|accepting| self.index.pair(*entry, accepting.position).is_some());
+        let mut names: Vec<_> = granted.map(|accepting| &accepting.party.name).collect();
         names.sort_unstable_by_key(|name| name.as_str());
         names
     }
