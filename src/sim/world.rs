@@ -1,6 +1,7 @@
 //! A whole development world: a CI system's issuer and every simulated cloud, on loopback under one throw-away CA.
 
 use std::{
+    fmt::Write as _,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -193,10 +194,10 @@ fn workload_tables(world: &World) -> String {
             .attestor
             .iter()
             .filter(|(key, _)| !FIRST.contains(&key.as_str()));
-        let lines: String = first
-            .chain(rest)
-            .map(|(key, value)| format!("{key} = {value}\n"))
-            .collect();
+        let lines = first.chain(rest).fold(String::new(), |mut lines, (key, value)| {
+            let _never_fails = writeln!(lines, "{key} = {value}");
+            lines
+        });
         format!(
             "[[attestor]]\nname = \"{name}\"\n{lines}\n\
              [[entry]]\nname = \"{}\"\nattestor = \"{name}\"\nmatch = {}\nspiffe_id = \"{WORKLOAD_PATH}\"\n\n",
@@ -260,14 +261,29 @@ fn github(ci: &Arc<CiIssuer>, url: &str, ground: &Ground) -> Platform {
 
 const GITHUB: &str = "github_actions";
 
+/// The first platform's workload may have the SVIDs themselves. The others' have its SPIFFE ID, and a certificate has no audience:
+/// they may have what tokens open.
 fn grant_table(world: &World) -> String {
-    let names: Vec<&str> = world.clouds.iter().map(|cloud| cloud.name).collect();
+    let clouds = world.clouds.iter().map(|cloud| cloud.name);
+    let names: Vec<&str> = clouds.clone().collect();
     let entries: Vec<String> = world.platforms.iter().map(entry_of).collect();
-    format!(
-        "[[grant]]\nname = \"shop-to-the-clouds\"\nentries = {entries:?}\nrelying_parties = {names:?}\n\
+    let (first, others) = entries.split_at(entries.len().min(1));
+    let mut text = format!(
+        "[[grant]]\nname = \"shop-to-the-clouds\"\nentries = {first:?}\nrelying_parties = {names:?}\n\
          ttl = \"20m\"\naccept_lifetime = true\nrelease = [\"svid\"]\n"
-    )
+    );
+    if !others.is_empty() {
+        let names: Vec<&str> = clouds.filter(|name| *name != BY_CERTIFICATE).collect();
+        let _never_fails = write!(
+            text,
+            "\n[[grant]]\nname = \"platforms-to-the-clouds\"\nentries = {others:?}\nrelying_parties = {names:?}\n\
+             ttl = \"20m\"\naccept_lifetime = true\n"
+        );
+    }
+    text
 }
+
+const BY_CERTIFICATE: &str = "aws-x509-dev";
 
 /// Where a development gateway lives.
 #[derive(Clone, Copy, Debug)]

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::{ci::from_github, mounted::from_reader, platform::Machine, *};
+use super::{mounted::from_reader, platform::Machine, *};
 use crate::{
     cli::{environment::Environment, output::Output},
     clock::FakeClock,
@@ -192,7 +192,7 @@ mod platforms {
 
     use super::{
         super::{
-            ci::{from_azure_devops, from_buildkite},
+            ci::{from_azure_devops, from_buildkite, from_github},
             https,
         },
         *,

@@ -97,13 +97,12 @@ fn text(body: &Value) -> String {
     for (name, value) in members(body, "attributes") {
         line(&mut text, 2, name, value.as_str().unwrap_or_default());
     }
-    match body.get("refusal") {
-        Some(refusal) => line(&mut text, 0, "entry", &refused(refusal)),
-        None => {
-            line(&mut text, 0, "entry", shown("entry"));
-            line(&mut text, 0, "SPIFFE ID", shown("spiffe_id"));
-            relying_parties(&mut text, body);
-        }
+    if let Some(refusal) = body.get("refusal") {
+        line(&mut text, 0, "entry", &refused(refusal));
+    } else {
+        line(&mut text, 0, "entry", shown("entry"));
+        line(&mut text, 0, "SPIFFE ID", shown("spiffe_id"));
+        relying_parties(&mut text, body);
     }
     line(&mut text, 0, "exchange", shown("exchange_id"));
     text
