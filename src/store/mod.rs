@@ -18,7 +18,9 @@ mod suite;
 pub use changes::Changes;
 pub use ledger::{Binding, LedgerRow, LedgerUse, LedgerVerdict, UseRule};
 pub use release::{Committed, NotCommitted, Released, Unrecorded, Unreleased};
-pub use rows::{Authorities, AuthorityRow, Lease, LockRow, RevocationRow, Revocations, TrailFilter, TrailRow};
+pub use rows::{
+    Authorities, AuthorityRow, JoinTokenRow, Lease, LockRow, RevocationRow, Revocations, TrailFilter, TrailRow,
+};
 
 use std::{
     fmt,
@@ -136,6 +138,36 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// # Errors
     /// Fails where the store does; nothing is added then.
     fn revoke<'a>(&'a self, rows: &'a [RevocationRow], now: SystemTime) -> BoxFuture<'a, Result<bool, StoreError>>;
+
+    /// Returns the join tokens, oldest first.
+    ///
+    /// # Errors
+    /// Fails where the store does.
+    fn join_tokens(&self) -> BoxFuture<'_, Result<Vec<JoinTokenRow>, StoreError>>;
+
+    /// Returns the join token with this SHA-256.
+    ///
+    /// # Errors
+    /// Fails where the store does.
+    fn join_token(&self, sha256: Digest) -> BoxFuture<'_, Result<Option<JoinTokenRow>, StoreError>>;
+
+    /// Forgets rows that ended long before `now`, then adds `rows`, all or none; returns whether they were added.
+    ///
+    /// Where more than [`JoinTokenRow::MAX_ROWS`] would stand, used ones make room; where that is not enough they are not.
+    ///
+    /// # Errors
+    /// Fails where the store does, and where an id or a digest is there already.
+    fn add_join_tokens<'a>(
+        &'a self,
+        rows: &'a [JoinTokenRow],
+        now: SystemTime,
+    ) -> BoxFuture<'a, Result<bool, StoreError>>;
+
+    /// Removes a join token by its id; returns whether there was one.
+    ///
+    /// # Errors
+    /// Fails where the store does.
+    fn remove_join_token<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<bool, StoreError>>;
 
     /// Takes the lease `name` for `holder`, or keeps it, for the time `hold`; `None` while another holder has it.
     ///

@@ -145,6 +145,39 @@ pub struct AuthorityRow {
     pub removes_seconds: u64,
 }
 
+/// A join token as it is stored; the token itself is known to nobody but whom it was given to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JoinTokenRow {
+    /// What operators call it.
+    pub id: String,
+    /// SHA-256 of the token.
+    pub sha256: Digest,
+    /// What its one use is held against in the ledger.
+    pub ledger_key: Digest,
+    /// The attestor that it is for.
+    pub attestor: String,
+    /// The machine that it names.
+    pub machine: String,
+    /// What else it says of the machine, as a JSON object of texts.
+    pub labels: String,
+    /// Who made it.
+    pub made_by: String,
+    /// When it was made, in unix seconds.
+    pub created_seconds: u64,
+    /// When it ends, in unix seconds.
+    pub expires_seconds: u64,
+    /// Whether the ledger knows its use; read from there, never written.
+    pub used: bool,
+}
+
+impl JoinTokenRow {
+    /// The most rows that stand at once: a new one takes the place of one that was used, or is refused.
+    pub const MAX_ROWS: usize = 10_000;
+
+    /// How long a row is kept after its end, so that whoever comes late is told so.
+    pub const KEPT_SECONDS: u64 = 60 * 60;
+}
+
 /// The certificates that are revoked, at one generation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Revocations {

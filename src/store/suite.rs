@@ -12,8 +12,8 @@ use std::{
 };
 
 use super::{
-    AuthorityRow, Binding, BoxFuture, Commit, LedgerUse, LedgerVerdict, LockRow, RevocationRow, Store, StoreError,
-    TrailFilter, TrailRow, UseRule,
+    AuthorityRow, Binding, BoxFuture, Commit, JoinTokenRow, LedgerUse, LedgerVerdict, LockRow, RevocationRow, Store,
+    StoreError, TrailFilter, TrailRow, UseRule,
 };
 use crate::{clock::unix_seconds, secret::Digest};
 
@@ -59,6 +59,9 @@ macro_rules! suite_for {
             revocations_are_kept_once_and_forgotten_when_nobody_can_be_shown_the_certificate
             revocations_are_bounded_and_refused_whole
             word_comes_of_locks_authorities_and_revocations
+            join_tokens_are_found_by_their_digest_until_they_are_removed
+            a_join_token_is_used_once_the_ledger_knows_it
+            join_tokens_are_bounded_and_used_ones_make_room
         }
     };
     ($place:expr) => {
@@ -786,4 +789,80 @@ pub(in crate::store) async fn word_comes_of_locks_authorities_and_revocations(pl
     tokio::time::timeout(soon, of_authorities.authorities()).await.unwrap();
     let mut of_revocations = changes.clone();
     tokio::time::timeout(soon, of_revocations.revocations()).await.unwrap();
+}
+
+/// Returns a join token that lives from the first moment for 600 s.
+pub(in crate::store) fn join_token(number: usize) -> JoinTokenRow {
+    JoinTokenRow {
+        id: format!("{number:016x}"),
+        sha256: Digest::of(format!("join token {number}").as_bytes()),
+        ledger_key: bearer(&format!("join token {number}")).key,
+        attestor: "plant".to_owned(),
+        machine: format!("m{number}"),
+        labels: "{\"role\":\"db\"}".to_owned(),
+        made_by: "uid 0".to_owned(),
+        created_seconds: unix_seconds(moment(0)),
+        expires_seconds: unix_seconds(moment(600)),
+        used: false,
+    }
+}
+
+pub(in crate::store) async fn join_tokens_are_found_by_their_digest_until_they_are_removed(place: &dyn Place) {
+    let store = place.open(ROOM).await;
+    for number in [2, 1] {
+        assert!(store.add_join_tokens(&[join_token(number)], moment(0)).await.unwrap());
+    }
+    store.close().await;
+    drop(store);
+    let store = place.open(ROOM).await;
+
+    assert_eq!(store.join_tokens().await.unwrap(), [join_token(1), join_token(2)]);
+    let found = store.join_token(join_token(2).sha256).await.unwrap();
+    assert_eq!(found, Some(join_token(2)));
+    assert_eq!(store.join_token(Digest::of(b"another")).await.unwrap(), None);
+
+    assert!(store.remove_join_token(&join_token(2).id).await.unwrap());
+    assert!(!store.remove_join_token(&join_token(2).id).await.unwrap());
+    assert_eq!(store.join_token(join_token(2).sha256).await.unwrap(), None);
+}
+
+pub(in crate::store) async fn a_join_token_is_used_once_the_ledger_knows_it(place: &dyn Place) {
+    let store = begun(place, &["w"]).await;
+    for number in [1, 2] {
+        store.add_join_tokens(&[join_token(number)], moment(0)).await.unwrap();
+    }
+
+    commit(store.as_ref(), &[bearer("join token 1")], vec![row("w", 1)])
+        .await
+        .unwrap();
+
+    let used = |rows: Vec<JoinTokenRow>| rows.iter().map(|row| row.used).collect::<Vec<_>>();
+    assert_eq!(used(store.join_tokens().await.unwrap()), [true, false]);
+    assert!(store.join_token(join_token(1).sha256).await.unwrap().unwrap().used);
+}
+
+pub(in crate::store) async fn join_tokens_are_bounded_and_used_ones_make_room(place: &dyn Place) {
+    let store = begun(place, &["w"]).await;
+    let most: Vec<_> = (0..JoinTokenRow::MAX_ROWS).map(join_token).collect();
+    // In parts, so that no server's deadline for one question is met.
+    for part in most.chunks(1_000) {
+        assert!(store.add_join_tokens(part, moment(0)).await.unwrap());
+    }
+    let next = [join_token(JoinTokenRow::MAX_ROWS)];
+    assert!(!store.add_join_tokens(&next, moment(0)).await.unwrap());
+    assert_eq!(store.join_tokens().await.unwrap().len(), JoinTokenRow::MAX_ROWS);
+
+    commit(store.as_ref(), &[bearer("join token 7")], vec![row("w", 1)])
+        .await
+        .unwrap();
+    assert!(store.add_join_tokens(&next, moment(0)).await.unwrap());
+    assert_eq!(store.join_token(join_token(7).sha256).await.unwrap(), None);
+
+    let late = [JoinTokenRow {
+        expires_seconds: unix_seconds(moment(9_000)),
+        ..join_token(JoinTokenRow::MAX_ROWS + 1)
+    }];
+    assert!(!store.add_join_tokens(&late, moment(600 + 3_599)).await.unwrap());
+    assert!(store.add_join_tokens(&late, moment(600 + 3_600)).await.unwrap());
+    assert_eq!(store.join_tokens().await.unwrap(), late);
 }

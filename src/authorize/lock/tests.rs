@@ -16,8 +16,8 @@ use crate::{
     identify::sample::{github_job, now},
     secret::Digest,
     store::{
-        Authorities, AuthorityRow, BoxFuture, Changes, Commit, Compose, Lease, LedgerRow, LedgerUse, LockRow,
-        RevocationRow, Revocations, Store, StoreError, TrailFilter, TrailRow, forgetful::ForgetfulStore,
+        Authorities, AuthorityRow, BoxFuture, Changes, Commit, Compose, JoinTokenRow, Lease, LedgerRow, LedgerUse,
+        LockRow, RevocationRow, Revocations, Store, StoreError, TrailFilter, TrailRow, forgetful::ForgetfulStore,
     },
 };
 
@@ -239,6 +239,26 @@ impl Store for LockStore {
     }
 
     fn revoke<'a>(&'a self, _rows: &'a [RevocationRow], _now: SystemTime) -> BoxFuture<'a, Result<bool, StoreError>> {
+        unasked()
+    }
+
+    fn join_tokens(&self) -> BoxFuture<'_, Result<Vec<JoinTokenRow>, StoreError>> {
+        unasked()
+    }
+
+    fn join_token(&self, _sha256: Digest) -> BoxFuture<'_, Result<Option<JoinTokenRow>, StoreError>> {
+        unasked()
+    }
+
+    fn add_join_tokens<'a>(
+        &'a self,
+        _rows: &'a [JoinTokenRow],
+        _now: SystemTime,
+    ) -> BoxFuture<'a, Result<bool, StoreError>> {
+        unasked()
+    }
+
+    fn remove_join_token<'a>(&'a self, _id: &'a str) -> BoxFuture<'a, Result<bool, StoreError>> {
         unasked()
     }
 

@@ -7,6 +7,7 @@ mod authorities;
 mod chains;
 mod commit;
 mod connections;
+mod join_tokens;
 mod ledger;
 mod listen;
 mod place;
@@ -35,7 +36,7 @@ use self::{
     place::{Access, Place},
 };
 use super::{
-    Authorities, AuthorityRow, BoxFuture, Changes, Commit, Compose, Lease, LedgerRow, LedgerUse, LockRow,
+    Authorities, AuthorityRow, BoxFuture, Changes, Commit, Compose, JoinTokenRow, Lease, LedgerRow, LedgerUse, LockRow,
     RevocationRow, Revocations, Store, StoreError, TrailFilter, TrailRow, changes::Notices, ledger::MAX_ROWS,
 };
 use crate::secret::Digest;
@@ -233,6 +234,29 @@ impl Store for PostgresStore {
             }
             Ok(added)
         })
+    }
+
+    fn join_tokens(&self) -> BoxFuture<'_, Result<Vec<JoinTokenRow>, StoreError>> {
+        Box::pin(within(LONG, "reading the join tokens", join_tokens::all(&self.others)))
+    }
+
+    fn join_token(&self, sha256: Digest) -> BoxFuture<'_, Result<Option<JoinTokenRow>, StoreError>> {
+        let one = join_tokens::one(&self.others, sha256);
+        Box::pin(within(QUICK, "looking up a join token", one))
+    }
+
+    fn add_join_tokens<'a>(
+        &'a self,
+        rows: &'a [JoinTokenRow],
+        now: SystemTime,
+    ) -> BoxFuture<'a, Result<bool, StoreError>> {
+        let add = join_tokens::add(&self.others, rows, now);
+        Box::pin(within(QUICK, "adding join tokens", add))
+    }
+
+    fn remove_join_token<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<bool, StoreError>> {
+        let delete = join_tokens::delete(&self.others, id);
+        Box::pin(within(QUICK, "removing a join token", delete))
     }
 
     fn lease<'a>(

@@ -99,10 +99,10 @@ async fn apply(connection: &mut PgConnection, version: u32, statements: &'static
 }
 
 /// The format this program writes: the number of migrations.
-pub(super) const CURRENT: u32 = 1;
+pub(super) const CURRENT: u32 = 2;
 
 /// What leads from each format to the next; a migration that was released is never changed.
-const MIGRATIONS: [&str; CURRENT as usize] = [FIRST];
+const MIGRATIONS: [&str; CURRENT as usize] = [FIRST, SECOND];
 
 /// Any number that no other program of the same database is likely to lock: the first bytes of `cambio` and `store`.
 const MIGRATION: i64 = 0x6361_6d62_7374_6f72;
@@ -113,7 +113,7 @@ const BEGIN: &str = "BEGIN; SET LOCAL lock_timeout = 0; SET LOCAL statement_time
 
 /// `open_intent` holds the intents that no row of `trail` closed yet. `writer` holds the lease of each chain, and where the
 /// chain ends, so that a process finds that the database went back. What is compared with `<` sorts by bytes (`"C"`).
-const FIRST: &str = r#"
+pub(super) const FIRST: &str = r#"
 CREATE TABLE fact (name text COLLATE "C" PRIMARY KEY, value text NOT NULL);
 CREATE TABLE ledger (
   key bytea PRIMARY KEY,
@@ -197,4 +197,20 @@ CREATE TABLE revocation (
 );
 CREATE TABLE revocation_generation (value bigint NOT NULL);
 INSERT INTO revocation_generation (value) VALUES (0);
+"#;
+
+/// Join tokens, by their digests.
+const SECOND: &str = r#"
+CREATE TABLE join_token (
+  id text COLLATE "C" PRIMARY KEY,
+  sha256 bytea NOT NULL UNIQUE,
+  ledger_key bytea NOT NULL,
+  attestor text NOT NULL,
+  machine text NOT NULL,
+  labels text NOT NULL,
+  made_by text NOT NULL,
+  created_seconds bigint NOT NULL,
+  expires_seconds bigint NOT NULL
+);
+CREATE INDEX join_token_by_end ON join_token (expires_seconds);
 "#;

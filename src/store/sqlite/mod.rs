@@ -5,6 +5,7 @@
 mod authorities;
 mod batched;
 mod commit;
+mod join_tokens;
 mod ledger;
 mod place;
 mod revocations;
@@ -27,7 +28,7 @@ use tokio::sync::Mutex;
 
 use self::place::{Access, Held, Ready};
 use super::{
-    Authorities, AuthorityRow, BoxFuture, Changes, Commit, Compose, Lease, LedgerRow, LedgerUse, LockRow,
+    Authorities, AuthorityRow, BoxFuture, Changes, Commit, Compose, JoinTokenRow, Lease, LedgerRow, LedgerUse, LockRow,
     RevocationRow, Revocations, Store, StoreError, TrailFilter, TrailRow, changes::Notices, ledger::MAX_ROWS,
 };
 use crate::secret::Digest;
@@ -261,6 +262,26 @@ impl Store for SqliteStore {
             }
             Ok(added)
         })
+    }
+
+    fn join_tokens(&self) -> BoxFuture<'_, Result<Vec<JoinTokenRow>, StoreError>> {
+        Box::pin(join_tokens::all(&self.readers))
+    }
+
+    fn join_token(&self, sha256: Digest) -> BoxFuture<'_, Result<Option<JoinTokenRow>, StoreError>> {
+        Box::pin(join_tokens::one(&self.readers, sha256))
+    }
+
+    fn add_join_tokens<'a>(
+        &'a self,
+        rows: &'a [JoinTokenRow],
+        now: SystemTime,
+    ) -> BoxFuture<'a, Result<bool, StoreError>> {
+        Box::pin(self.put_join_tokens(rows, now))
+    }
+
+    fn remove_join_token<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<bool, StoreError>> {
+        Box::pin(self.delete_join_token(id))
     }
 
     fn fact<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<String>, StoreError>> {

@@ -75,10 +75,10 @@ async fn apply(connection: &mut SqliteConnection, version: u32, statements: &'st
 }
 
 /// The format this program writes: the number of migrations.
-pub(super) const CURRENT: u32 = 2;
+pub(super) const CURRENT: u32 = 3;
 
 /// What leads from each format to the next; a migration that was released is never changed.
-const MIGRATIONS: [&str; CURRENT as usize] = [FIRST, SECOND];
+const MIGRATIONS: [&str; CURRENT as usize] = [FIRST, SECOND, THIRD];
 
 /// `open_intent` holds the intents that no row of `trail` closed yet; it saves a search through the whole trail at every
 /// start. The trail's indexes leave out what is empty.
@@ -144,7 +144,7 @@ INSERT INTO authority_generation (value) VALUES (0);
 ///
 /// Exchange ids grow with time from their 13th digit on: an index in that order touches one page where one over whole ids
 /// touches a random page for each request.
-const SECOND: &str = "
+pub(super) const SECOND: &str = "
 DROP INDEX trail_by_exchange;
 CREATE INDEX trail_by_exchange ON trail (substr(exchange_id, 13)) WHERE exchange_id <> '';
 ALTER TABLE authority ADD COLUMN certificates BLOB NOT NULL DEFAULT x'';
@@ -159,4 +159,20 @@ CREATE TABLE revocation (
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE revocation_generation (value INTEGER NOT NULL) STRICT;
 INSERT INTO revocation_generation (value) VALUES (0);
+";
+
+/// Join tokens, by their digests.
+const THIRD: &str = "
+CREATE TABLE join_token (
+  id TEXT PRIMARY KEY,
+  sha256 BLOB NOT NULL UNIQUE,
+  ledger_key BLOB NOT NULL,
+  attestor TEXT NOT NULL,
+  machine TEXT NOT NULL,
+  labels TEXT NOT NULL,
+  made_by TEXT NOT NULL,
+  created_seconds INTEGER NOT NULL,
+  expires_seconds INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX join_token_by_end ON join_token (expires_seconds);
 ";

@@ -12,7 +12,7 @@ use sqlx::{Connection, SqliteConnection};
 use super::*;
 use crate::store::{
     LedgerVerdict,
-    suite::{Place, bearer, commit, moment, row, suite_for},
+    suite::{Place, bearer, commit, join_token, moment, row, suite_for},
 };
 
 struct Directory(tempfile::TempDir);
@@ -157,13 +157,13 @@ async fn refuses_a_newer_format_and_another_programs_file() {
     let directory = Directory::new();
     SqliteStore::open(&directory.url()).await.unwrap().close().await;
     directory
-        .alter("UPDATE fact SET value = '3' WHERE name = 'format'")
+        .alter("UPDATE fact SET value = '4' WHERE name = 'format'")
         .await;
     for refused in [
         SqliteStore::open(&directory.url()).await,
         SqliteStore::open_read_only(&directory.url()).await,
     ] {
-        assert!(matches!(refused, Err(StoreError::Format { found, expected: 2 }) if found == "3"));
+        assert!(matches!(refused, Err(StoreError::Format { found, expected: 3 }) if found == "4"));
     }
 
     let directory = Directory::new();
@@ -314,7 +314,7 @@ async fn a_file_of_the_first_format_keeps_its_keys_and_takes_certificates() {
     first_format(&directory).await;
     assert!(matches!(
         SqliteStore::open_read_only(&directory.url()).await,
-        Err(StoreError::Format { found, expected: 2 }) if found == "1"
+        Err(StoreError::Format { found, expected: 3 }) if found == "1"
     ));
 
     let store = SqliteStore::open(&directory.url()).await.unwrap();
@@ -337,4 +337,56 @@ async fn a_file_of_the_first_format_keeps_its_keys_and_takes_certificates() {
     assert_eq!(store.authorities().await.unwrap().rows, changed);
     store.close().await;
     assert!(SqliteStore::open_read_only(&directory.url()).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_file_of_the_second_format_keeps_its_keys_and_takes_join_tokens() {
+    let directory = Directory::new();
+    first_format(&directory).await;
+    directory.alter(schema::SECOND).await;
+    directory
+        .alter("UPDATE fact SET value = '2' WHERE name = 'format'")
+        .await;
+    assert!(matches!(
+        SqliteStore::open_read_only(&directory.url()).await,
+        Err(StoreError::Format { found, expected: 3 }) if found == "2"
+    ));
+
+    let store = SqliteStore::open(&directory.url()).await.unwrap();
+
+    assert_eq!(store.authorities().await.unwrap().generation, 4);
+    assert_eq!(store.join_tokens().await.unwrap(), []);
+    assert!(store.add_join_tokens(&[join_token(1)], moment(0)).await.unwrap());
+    assert_eq!(store.join_tokens().await.unwrap(), [join_token(1)]);
+    store.close().await;
+    assert!(SqliteStore::open_read_only(&directory.url()).await.is_ok());
+}
+
+/// T-03 at its full size: a check that is not atomic with its insert fails in a few of these rounds.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn t_03_one_of_64_tasks_uses_a_join_token_in_each_of_1000_rounds() {
+    let directory = Directory::new();
+    let store = Arc::new(SqliteStore::open(&directory.url()).await.unwrap());
+    let mut connection = store.hold().await.unwrap();
+    // What is asked here is who wins, not what survives; with a flush for each of 64,000 commits it takes minutes.
+    sqlx::query("PRAGMA synchronous = OFF")
+        .execute(&mut connection.ready.connection)
+        .await
+        .unwrap();
+    connection.keep();
+
+    for round in 0..1_000 {
+        let tasks: Vec<_> = (0..64)
+            .map(|_task| {
+                let store = Arc::clone(&store);
+                let one = bearer(&format!("token {round}"));
+                tokio::spawn(async move { commit(store.as_ref(), &[one], Vec::new()).await.unwrap().verdicts[0] })
+            })
+            .collect();
+        let mut firsts = 0;
+        for task in tasks {
+            firsts += usize::from(task.await.unwrap() == LedgerVerdict::First);
+        }
+        assert_eq!(firsts, 1, "round {round}");
+    }
 }

@@ -13,7 +13,7 @@ use crate::{
     secret::Secret,
     store::{
         Binding, LedgerVerdict, UseRule,
-        suite::{Place as Kept, bearer, commit, moment, row, suite_for},
+        suite::{Place as Kept, bearer, commit, join_token, moment, row, suite_for},
     },
 };
 

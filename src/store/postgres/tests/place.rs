@@ -210,12 +210,12 @@ async fn a_standby_is_refused_for_writing_and_will_do_for_reading() {
 async fn refuses_a_newer_format_and_another_programs_schema() {
     let database = database!();
     database.open(Bounds::default()).await.close().await;
-    database.sql("UPDATE cambio.fact SET value = '2' WHERE name = 'format'");
+    database.sql("UPDATE cambio.fact SET value = '3' WHERE name = 'format'");
     for refused in [
         PostgresStore::open(&database.options()).await,
         PostgresStore::open_read_only(&database.options()).await,
     ] {
-        assert!(matches!(refused, Err(StoreError::Format { found, expected: schema::CURRENT }) if found == "2"));
+        assert!(matches!(refused, Err(StoreError::Format { found, expected: schema::CURRENT }) if found == "3"));
     }
 
     let database = database!();
@@ -226,6 +226,25 @@ async fn refuses_a_newer_format_and_another_programs_schema() {
         database.sql("SELECT count(*) FROM pg_tables WHERE schemaname = 'cambio'"),
         "1"
     );
+}
+
+#[tokio::test]
+async fn a_database_of_the_first_format_keeps_its_facts_and_takes_join_tokens() {
+    let database = database!();
+    let role = "SET search_path = cambio;";
+    database.sql(&format!("CREATE SCHEMA cambio; {role} {}", schema::FIRST));
+    database.sql("INSERT INTO cambio.fact (name, value) VALUES ('format', '1'), ('profile', 'production')");
+    assert!(matches!(
+        PostgresStore::open_read_only(&database.options()).await,
+        Err(StoreError::Format { found, .. }) if found == "1"
+    ));
+
+    let store = database.open(Bounds::default()).await;
+
+    assert_eq!(store.fact("profile").await.unwrap().as_deref(), Some("production"));
+    assert!(store.add_join_tokens(&[join_token(1)], moment(0)).await.unwrap());
+    assert_eq!(store.join_tokens().await.unwrap(), [join_token(1)]);
+    assert!(PostgresStore::open_read_only(&database.options()).await.is_ok());
 }
 
 #[tokio::test]
@@ -255,7 +274,7 @@ async fn replicas_that_start_at_once_make_the_tables_once() {
     for task in tasks {
         task.await.unwrap().unwrap();
     }
-    assert_eq!(database.sql("SELECT value FROM cambio.fact WHERE name = 'format'"), "1");
+    assert_eq!(database.sql("SELECT value FROM cambio.fact WHERE name = 'format'"), "2");
     assert_eq!(database.sql("SELECT count(*) FROM cambio.authority_generation"), "1");
 }
 

@@ -2,18 +2,19 @@
 //!
 //! For tests and `cambio dev` only: never what a gateway is started with, for nothing in it survives the process.
 
+mod durable;
+
 use std::{
-    collections::{BTreeMap, HashMap},
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime},
 };
 
+use self::durable::Durable;
 use super::{
-    Authorities, AuthorityRow, BoxFuture, Changes, Commit, Committed, Compose, Lease, LedgerRow, LedgerUse,
-    LedgerVerdict, LockRow, RevocationRow, Revocations, Store, StoreError, TrailFilter, TrailRow,
-    changes::Notices,
-    ledger::{MAX_ROWS, NewRow, judge},
+    Authorities, AuthorityRow, BoxFuture, Changes, Commit, Committed, Compose, JoinTokenRow, Lease, LedgerRow,
+    LedgerUse, LockRow, RevocationRow, Revocations, Store, StoreError, TrailFilter, TrailRow, changes::Notices,
+    ledger::MAX_ROWS,
 };
 use crate::{clock::unix_seconds, secret::Digest};
 
@@ -44,19 +45,6 @@ pub enum Fault {
 struct World {
     durable: Mutex<Durable>,
     notices: Notices,
-}
-
-#[derive(Default)]
-struct Durable {
-    process: u64,
-    faults: std::collections::VecDeque<Fault>,
-    ledger: HashMap<Digest, NewRow>,
-    trail: Vec<TrailRow>,
-    locks: BTreeMap<String, LockRow>,
-    authorities: Authorities,
-    revocations: Revocations,
-    facts: BTreeMap<String, String>,
-    swaps_to_lose: usize,
 }
 
 impl ForgetfulStore {
@@ -167,95 +155,6 @@ impl fmt::Debug for ForgetfulStore {
 impl World {
     fn durable(&self) -> MutexGuard<'_, Durable> {
         self.durable.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Durable {
-    fn judge(&mut self, uses: &[LedgerUse], capacity: u64, now: SystemTime) -> super::ledger::Judged {
-        let judged = self.judge_once(uses, capacity);
-        if judged.verdicts.contains(&LedgerVerdict::Full) {
-            self.forget(now);
-            return self.judge_once(uses, capacity);
-        }
-        judged
-    }
-
-    fn judge_once(&self, uses: &[LedgerUse], capacity: u64) -> super::ledger::Judged {
-        let known = super::ledger::keys(uses)
-            .into_iter()
-            .filter_map(|key| Some((key, self.ledger.get(&key)?.row)))
-            .collect();
-        judge(uses, known, capacity.saturating_sub(self.ledger.len() as u64))
-    }
-
-    fn apply(&mut self, inserts: Vec<NewRow>, rows: Vec<TrailRow>) -> Result<(), StoreError> {
-        let mut trail = self.trail.clone();
-        for row in rows {
-            if trail
-                .iter()
-                .any(|there| (&there.writer, there.sequence) == (&row.writer, row.sequence))
-            {
-                return Err(broken("a place in a chain was given twice"));
-            }
-            trail.push(row);
-        }
-        self.trail = trail;
-        self.ledger.extend(inserts.into_iter().map(|new| (new.key, new)));
-        Ok(())
-    }
-
-    fn forget(&mut self, now: SystemTime) -> u64 {
-        let before = self.ledger.len();
-        self.ledger.retain(|_key, row| row.remember_until > now);
-        (before - self.ledger.len()) as u64
-    }
-
-    fn select(&self, filter: &TrailFilter) -> Vec<TrailRow> {
-        let mut rows: Vec<&TrailRow> = self.trail.iter().filter(|row| self.matches(row, filter)).collect();
-        if filter.writer.is_some() {
-            rows.sort_by_key(|row| row.sequence);
-        }
-        let limit = filter.rows() as usize;
-        let skipped = if filter.newest {
-            rows.len().saturating_sub(limit)
-        } else {
-            0
-        };
-        rows.into_iter().skip(skipped).take(limit).cloned().collect()
-    }
-
-    fn matches(&self, row: &TrailRow, filter: &TrailFilter) -> bool {
-        let same = |asked: &Option<String>, found: &str| asked.as_deref().is_none_or(|asked| asked == found);
-        same(&filter.writer, &row.writer)
-            && same(&filter.exchange_id, &row.exchange_id)
-            && same(&filter.spiffe_id, &row.spiffe_id)
-            && same(&filter.relying_party, &row.relying_party)
-            && same(&filter.kind, &row.kind)
-            && same(&filter.code, &row.code)
-            && filter.after_sequence.is_none_or(|after| row.sequence > after)
-            && filter.since_seconds.is_none_or(|since| row.time_seconds >= since)
-            && filter.until_seconds.is_none_or(|until| row.time_seconds < until)
-            && (!filter.open || self.is_open(row))
-    }
-
-    fn is_open(&self, row: &TrailRow) -> bool {
-        row.opens_intent()
-            && !self.trail.iter().any(|other| {
-                other.closes_intent()
-                    && (&other.exchange_id, &other.relying_party) == (&row.exchange_id, &row.relying_party)
-            })
-    }
-
-    fn heads(&self) -> Vec<TrailRow> {
-        let mut heads: Vec<TrailRow> = Vec::new();
-        for row in &self.trail {
-            match heads.iter_mut().find(|head| head.writer == row.writer) {
-                None => heads.push(row.clone()),
-                Some(head) if head.sequence < row.sequence => *head = row.clone(),
-                Some(_) => {}
-            }
-        }
-        heads
     }
 }
 
@@ -379,6 +278,49 @@ impl Store for ForgetfulStore {
             }
             fits
         })
+    }
+
+    fn join_tokens(&self) -> BoxFuture<'_, Result<Vec<JoinTokenRow>, StoreError>> {
+        self.read(|durable| {
+            let mut rows: Vec<_> = durable.join_tokens.values().map(|row| durable.joined(row)).collect();
+            rows.sort_by(|one, other| (one.created_seconds, &one.id).cmp(&(other.created_seconds, &other.id)));
+            rows
+        })
+    }
+
+    fn join_token(&self, sha256: Digest) -> BoxFuture<'_, Result<Option<JoinTokenRow>, StoreError>> {
+        self.read(|durable| {
+            let found = durable.join_tokens.values().find(|row| row.sha256 == sha256);
+            found.map(|row| durable.joined(row))
+        })
+    }
+
+    fn add_join_tokens<'a>(
+        &'a self,
+        rows: &'a [JoinTokenRow],
+        now: SystemTime,
+    ) -> BoxFuture<'a, Result<bool, StoreError>> {
+        self.read(|durable| {
+            let ended = unix_seconds(now).saturating_sub(JoinTokenRow::KEPT_SECONDS);
+            durable.join_tokens.retain(|_, row| row.expires_seconds > ended);
+            let fits = |standing: usize| standing + rows.len() <= JoinTokenRow::MAX_ROWS;
+            if !fits(durable.join_tokens.len()) {
+                let Durable {
+                    join_tokens, ledger, ..
+                } = durable;
+                join_tokens.retain(|_, row| !ledger.contains_key(&row.ledger_key));
+            }
+            let fits = fits(durable.join_tokens.len());
+            if fits {
+                let rows = rows.iter().map(|row| (row.id.clone(), row.clone()));
+                durable.join_tokens.extend(rows);
+            }
+            fits
+        })
+    }
+
+    fn remove_join_token<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<bool, StoreError>> {
+        self.read(|durable| durable.join_tokens.remove(id).is_some())
     }
 
     fn fact<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<String>, StoreError>> {
