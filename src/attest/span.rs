@@ -1,8 +1,12 @@
 //! Lengths of time as they are written in a configuration: `90s`, `10m`, `1h`, `2d`.
+//!
+//! It must never let one pass that is longer than its bound, or none at all.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, de::Error};
+
+use super::{Misconfigured, table::misconfigured};
 
 /// A length of time in whole seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +42,31 @@ impl<'de> Deserialize<'de> for Span {
         })
     }
 }
+
+/// Refuses nothing, and more than `max`, at `key`.
+pub(in crate::attest) fn bounded(
+    key: &str,
+    span: Option<Span>,
+    max: Duration,
+) -> Result<Option<Duration>, Misconfigured> {
+    let Some(Span(span)) = span else {
+        return Ok(None);
+    };
+    if span.is_zero() || span > max {
+        let problem = format!("found {} s, expected 1 to {} s", span.as_secs(), max.as_secs());
+        return Err(misconfigured("config.duration_range", key, problem));
+    }
+    Ok(Some(span))
+}
+
+/// Reads `session_max`, how long an attestation stands.
+pub(in crate::attest) fn session(span: Option<Span>) -> Result<Duration, Misconfigured> {
+    Ok(bounded("session_max", span, MAX_SESSION)?.unwrap_or(DEFAULT_SESSION))
+}
+
+// LIMITS.md, attestation standing.
+const DEFAULT_SESSION: Duration = Duration::from_hours(1);
+const MAX_SESSION: Duration = Duration::from_hours(12);
 
 #[cfg(test)]
 mod tests {

@@ -21,7 +21,7 @@ use crate::{
             Keys,
             key_source::{Asked, Reach},
         },
-        span::Span,
+        span::{self, Span, bounded},
         standing::{Resume, Standing},
         table::{self, misconfigured},
     },
@@ -87,7 +87,7 @@ impl Settings {
         let mut attributes: Vec<_> = mappings.iter().map(|mapping| mapping.attribute).collect();
         attributes.extend(vendor.is_some().then_some(vocabulary::VENDOR));
         let max_age = bounded("max_age", self.max_age, MAX_AGE)?.or(preset.max_age());
-        let session_max = bounded("session_max", self.session_max, MAX_SESSION)?.unwrap_or(DEFAULT_SESSION);
+        let session_max = span::session(self.session_max)?;
         let audience = self.audience.or_else(|| audience(&preset, &issuer));
         Ok(Checked {
             pins: pins::of(&preset, &mappings, &self.events),
@@ -336,21 +336,6 @@ fn canonical(key: &str, attribute: &str) -> Result<&'static str, Misconfigured> 
         misconfigured("config.attribute_unknown", key, problem)
     })
 }
-
-fn bounded(key: &str, span: Option<Span>, max: Duration) -> Result<Option<Duration>, Misconfigured> {
-    let Some(Span(span)) = span else {
-        return Ok(None);
-    };
-    if span.is_zero() || span > max {
-        let problem = format!("found {} s, expected 1 to {} s", span.as_secs(), max.as_secs());
-        return Err(misconfigured("config.duration_range", key, problem));
-    }
-    Ok(Some(span))
-}
-
-// LIMITS.md, attestation standing.
-const DEFAULT_SESSION: Duration = Duration::from_hours(1);
-const MAX_SESSION: Duration = Duration::from_hours(12);
 
 // A token never lives longer (TM-54).
 const MAX_AGE: Duration = Duration::from_hours(24);

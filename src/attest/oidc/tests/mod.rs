@@ -19,7 +19,7 @@ use super::{
 use crate::{
     attest::{
         AttestRefusal, Attestation, Attestor, AttestorContext, AttestorName, Challenges, Evidence, OwnDocuments,
-        Possession, Verdict,
+        OwnStore, Possession, Verdict,
         issuer_keys::{IssuerKeys, Keys},
     },
     clock::{FakeClock, parse_rfc3339},
@@ -139,6 +139,7 @@ fn context(resolver: &Arc<FakeResolver>) -> AttestorContext {
         trust_domain: TrustDomain::parse("prod.acme.example").unwrap(),
         own: OwnDocuments::default(),
         challenges: Challenges::default(),
+        store: OwnStore::default(),
         fetch: Arc::new(Fetch::new(Arc::clone(resolver) as Arc<dyn crate::fetch::Resolver>)),
         clock: FakeClock::at("2026-01-16T14:40:00Z"),
     }
