@@ -12,9 +12,12 @@ pub mod evidence;
 mod form;
 pub mod gcp_instance;
 pub mod issuer_keys;
+pub mod join_token;
+pub mod joining;
 pub mod kubernetes;
 pub mod oidc;
 pub mod own_documents;
+pub mod own_store;
 pub mod pins;
 pub mod pkcs7;
 pub mod refusal;
@@ -38,6 +41,7 @@ pub use attribute::Attributes;
 pub use challenge::{Challenge, Challenges};
 pub use evidence::{ClientCertificate, Evidence, ExchangeId, Possession};
 pub use own_documents::OwnDocuments;
+pub use own_store::OwnStore;
 pub use pins::{Danger, Pins};
 pub use refusal::AttestRefusal;
 
@@ -74,6 +78,11 @@ pub trait Attestor: Send + Sync + fmt::Debug {
 
     /// Returns what entries must pin; `None` where the attributes of a workload cannot pass to another.
     fn pins(&self) -> Option<&Pins> {
+        None
+    }
+
+    /// Returns what join tokens for it may say; `None` for kinds that take none.
+    fn joins(&self) -> Option<&joining::Joins> {
         None
     }
 
@@ -195,13 +204,15 @@ pub fn conclude(_proof: &impl Proof, evidence: &Evidence, findings: Findings<'_>
     }
 }
 
-/// What only a verifier can make: a signature over the bytes it was read from was found good (invariant 5).
+/// What only a verifier can make: a signature over the bytes it was read from was found good, or the store knows their
+/// digest (invariant 5).
 pub trait Proof: sealed::Sealed {}
 
 impl<T> Proof for Verified<T> {}
 impl Proof for X509Svid {}
 impl Proof for aws_iam::presigned::Confirmed {}
 impl Proof for pkcs7::Verified {}
+impl Proof for joining::KnownToken {}
 
 mod sealed {
     /// Nobody else may call something a proof.
@@ -212,6 +223,7 @@ mod sealed {
     impl Sealed for crate::spiffe::X509Svid {}
     impl Sealed for crate::attest::aws_iam::presigned::Confirmed {}
     impl Sealed for crate::attest::pkcs7::Verified {}
+    impl Sealed for super::joining::KnownToken {}
 }
 
 fn ledger_use(findings: &Findings<'_>, evidence: &Evidence, key: Digest, rule: UseRule) -> LedgerUse {
@@ -326,6 +338,8 @@ pub struct AttestorContext {
     pub own: OwnDocuments,
     /// Makes challenges, and tells ours from others.
     pub challenges: Challenges,
+    /// Our own store, for kinds that keep what they judge by.
+    pub store: OwnStore,
     /// The one outbound client for issuers' documents.
     pub fetch: Arc<Fetch>,
     /// Tells the time to background refreshes.
@@ -356,6 +370,7 @@ pub const BUILTINS: &[Builtin] = &[
     aws_instance::BUILTIN,
     azure_instance::BUILTIN,
     gcp_instance::BUILTIN,
+    join_token::BUILTIN,
     kubernetes::BUILTIN,
     oidc::BUILTIN,
     spiffe::BUILTIN,

@@ -2,7 +2,7 @@
 //!
 //! It must depend on the evidence and on what is compiled in, never on what is configured: the caller proved nothing.
 
-use super::{AttestRefusal, BUILTINS, Builtin, Evidence};
+use super::{AttestRefusal, BUILTINS, Builtin, Evidence, join_token, joining::JoinToken};
 use crate::jose::excerpt;
 
 /// Returns why `evidence` was taken by none of the configured attestors.
@@ -17,7 +17,8 @@ fn of(builtins: &[Builtin], evidence: &Evidence) -> AttestRefusal {
     if evidence.certificate_unverified().is_some() {
         return nobodys(); // it was verified while the connection was made, so its form is in order
     }
-    let claimed = |builtin: &&Builtin| evidence.kind().is_none_or(|kind| kind == builtin.kind);
+    let kind = evidence.kind().or_else(|| told(evidence));
+    let claimed = |builtin: &&Builtin| kind.is_none_or(|kind| kind == builtin.kind);
     let mut readers = builtins.iter().filter(claimed).peekable();
     if readers.peek().is_none() {
         return AttestRefusal::KindUnknown {
@@ -37,6 +38,11 @@ fn of(builtins: &[Builtin], evidence: &Evidence) -> AttestRefusal {
         }
     }
     unreadable.unwrap_or_else(nobodys)
+}
+
+/// Returns the kind that a token tells by how it begins, so that a broken one learns what is broken of it.
+fn told(evidence: &Evidence) -> Option<&'static str> {
+    JoinToken::is_begun_in(evidence.token_unverified()).then_some(join_token::BUILTIN.kind)
 }
 
 fn nobodys() -> AttestRefusal {
@@ -66,7 +72,7 @@ mod tests {
 
         assert_eq!(
             refused.to_string(),
-            "evidence of kind `tp\\u{202e}m` is not known, expected one of `aws_iam`, `aws_instance`, `azure_instance`, `gcp_instance`, `kubernetes`, `oidc`, `spiffe`"
+            "evidence of kind `tp\\u{202e}m` is not known, expected one of `aws_iam`, `aws_instance`, `azure_instance`, `gcp_instance`, `join_token`, `kubernetes`, `oidc`, `spiffe`"
         );
         assert_eq!(refused.code(), "attest.kind_unknown");
     }

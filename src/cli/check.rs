@@ -12,7 +12,7 @@ use super::{
     output::{Format, Output},
 };
 use crate::{
-    attest::{Challenges, OwnDocuments},
+    attest::{Challenges, OwnDocuments, OwnStore},
     config::{self, Profile, Settings, Surroundings},
     fetch::Fetch,
     manual,
@@ -57,6 +57,7 @@ fn check(arguments: &Arguments, environment: &Environment, output: &mut Output<'
         fetch: Arc::new(Fetch::system()),
         own: OwnDocuments::default(),
         challenges: Challenges::default(), // `check` serves nobody
+        store: OwnStore::default(),
     };
     let report = config::check(&path, environment.variables(), profile, &surroundings);
     let loaded = if report.is_refused() {

@@ -15,6 +15,7 @@ pub mod evidence;
 pub mod exec;
 pub mod exit;
 pub mod failure;
+pub mod join_token;
 pub mod keys;
 pub mod lock;
 pub mod obtain;
@@ -73,6 +74,8 @@ pub enum Command {
     Dev(dev::Arguments),
     /// Runs a command with the credentials of relying parties in its environment.
     Exec(exec::Arguments),
+    /// Makes, lists and removes the tokens by which machines join.
+    JoinToken(join_token::Arguments),
     /// Shows the signing keys, replaces them, or drops a compromised one.
     Keys(keys::Arguments),
     /// Locks a workload, an entry, an attestor, a relying party or a run.
@@ -100,6 +103,7 @@ pub async fn run(arguments: Arguments, environment: &Environment, output: &mut O
         #[cfg(feature = "dev")]
         Command::Dev(arguments) => dev::run(arguments, environment, output).await,
         Command::Exec(arguments) => exec::run(arguments, environment, output).await,
+        Command::JoinToken(arguments) => join_token::run(arguments, environment, output).await,
         Command::Keys(arguments) => keys::run(arguments, environment, output).await,
         Command::Lock(arguments) => lock::run(arguments, environment, output).await,
         Command::Revoke(arguments) => revoke::run(arguments, environment, output).await,

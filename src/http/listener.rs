@@ -49,6 +49,7 @@ pub async fn serve_tls(listener: TcpListener, tls: Arc<ServerConfig>, router: Ro
                     Peer {
                         address: Some(peer),
                         certificate,
+                        user: None,
                     },
                     router,
                     &graceful,
@@ -73,7 +74,11 @@ pub async fn serve_unix(listener: UnixListener, router: Router, mut stop: Stop) 
             () = stop.told() => break,
         };
         let (router, graceful) = (router.clone(), graceful.clone());
-        tokio::spawn(async move { serve_connection(stream, Peer::default(), router, &graceful).await });
+        let peer = Peer {
+            user: stream.peer_cred().ok().map(|user| LocalUser(user.uid())),
+            ..Peer::default()
+        };
+        tokio::spawn(async move { serve_connection(stream, peer, router, &graceful).await });
     }
     graceful.drain(Duration::from_secs(1)).await;
 }
@@ -89,7 +94,12 @@ async fn pause_after(failed: &std::io::Error) {
 struct Peer {
     address: Option<SocketAddr>,
     certificate: Option<ClientCertificate>,
+    user: Option<LocalUser>,
 }
+
+/// The user of this machine at the other end of a unix socket, as the kernel names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LocalUser(pub u32);
 
 async fn serve_connection<S>(stream: S, peer: Peer, router: Router, graceful: &Graceful)
 where
@@ -106,6 +116,9 @@ where
         }
         if let Some(certificate) = &peer.certificate {
             request.extensions_mut().insert(certificate.clone());
+        }
+        if let Some(user) = peer.user {
+            request.extensions_mut().insert(user);
         }
         async move {
             let response = router.call(request).await;

@@ -31,6 +31,7 @@ pages! {
     forbid = "forbid.md";
     gce = "gce.md";
     http = "http.md";
+    join_token = "join-token.md";
     keys = "keys.md";
     kubernetes = "kubernetes.md";
     mtls = "mtls.md";
@@ -43,6 +44,7 @@ pages! {
     attestor_azure_instance = "../attest/azure_instance/manual.md";
     attestor_gcp_instance = "../attest/gcp_instance/manual.md";
     attestor_aws_instance = "../attest/aws_instance/manual.md";
+    attestor_join_token = "../attest/join_token/manual.md";
     attestor_kubernetes = "../attest/kubernetes/manual.md";
     attestor_oidc = "../attest/oidc/manual.md";
     attestor_spiffe = "../attest/spiffe/manual.md";

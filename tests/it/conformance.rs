@@ -3,7 +3,7 @@
 use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use cambio::{
-    attest::{self, AttestorContext, AttestorName, Challenges, OwnDocuments},
+    attest::{self, AttestorContext, AttestorName, Challenges, OwnDocuments, OwnStore},
     authorize::RelyingPartyName,
     clock,
     exchange::{
@@ -68,6 +68,7 @@ fn every_sample_configures() {
             trust_domain: TrustDomain::parse("prod.acme.example").unwrap(),
             own: OwnDocuments::default(),
             challenges: Challenges::default(),
+            store: OwnStore::default(),
             fetch: Arc::new(Fetch::system()),
             clock: clock::system(),
         };

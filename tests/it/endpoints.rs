@@ -16,13 +16,15 @@ const METADATA: [&str; 4] = [
 ];
 
 /// The admin socket's paths with the methods that they take.
-const ADMIN: [(&str, &[&str]); 14] = [
+const ADMIN: [(&str, &[&str]); 16] = [
     ("/health", &["GET"]),
     ("/metrics", &["GET"]),
     ("/ready", &["GET"]),
     ("/v1/audit", &["GET"]),
     ("/v1/bundle", &["GET"]),
     ("/v1/clock/confirm", &["POST"]),
+    ("/v1/join-tokens", &["GET", "POST"]),
+    ("/v1/join-tokens/{id}", &["DELETE"]),
     ("/v1/keys", &["GET"]),
     ("/v1/keys/chain", &["POST"]),
     ("/v1/keys/csr", &["POST"]),

@@ -17,7 +17,7 @@ fn jobs() -> impl Iterator<Item = &'static str> {
     manual::guides::PAGES
         .iter()
         .map(|(name, _)| *name)
-        .chain(["azure-vm.md", "ec2-role.md", "gce.md", "kubernetes.md"])
+        .chain(["azure-vm.md", "ec2-role.md", "gce.md", "join-token.md", "kubernetes.md"])
 }
 
 fn read(file: &str) -> String {
@@ -59,6 +59,7 @@ fn checked(text: String, more: &[(&str, &str)]) -> String {
         fetch: Arc::new(cambio::fetch::Fetch::system()),
         own: cambio::attest::OwnDocuments::default(),
         challenges: cambio::attest::Challenges::default(),
+        store: cambio::attest::OwnStore::default(),
     };
     config::check(&file, std::iter::empty(), Profile::Production, &surroundings).text()
 }
@@ -200,6 +201,7 @@ fn the_jobs_ask_for_relying_parties_that_their_grant_names() {
             let asked = match Arguments::try_parse_from(&words).unwrap().command {
                 Command::Exec(exec) => exec.relying_parties,
                 Command::Creds(creds) => vec![creds.relying_party],
+                Command::JoinToken(_) => Vec::new(),
                 other => panic!("{name}: {other:?}"),
             };
             for party in asked {

@@ -24,6 +24,8 @@ mod incarnations;
 #[cfg(feature = "dev")]
 mod invariants;
 #[cfg(feature = "dev")]
+mod join_token;
+#[cfg(feature = "dev")]
 mod judges;
 #[cfg(feature = "dev")]
 mod kubernetes;

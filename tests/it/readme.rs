@@ -31,6 +31,7 @@ fn the_sample_configuration_is_what_plugins_and_policy_take() {
         fetch: std::sync::Arc::new(cambio::fetch::Fetch::system()),
         own: attest::OwnDocuments::default(),
         challenges: attest::Challenges::default(),
+        store: attest::OwnStore::default(),
     };
 
     let report = config::check(&file, std::iter::empty(), config::Profile::Production, &surroundings);

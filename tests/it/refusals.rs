@@ -944,7 +944,7 @@ async fn evidence_of_a_kind_that_is_not_compiled_in_learns_those_that_are() {
         assert_eq!((unknown.status, unknown.code().as_str()), (400, "attest.kind_unknown"));
         assert_eq!(
             unknown.text_at("/detail"),
-            "evidence of kind `tpm` is not known, expected one of `aws_iam`, `aws_instance`, `azure_instance`, `gcp_instance`, `kubernetes`, `oidc`, `spiffe`"
+            "evidence of kind `tpm` is not known, expected one of `aws_iam`, `aws_instance`, `azure_instance`, `gcp_instance`, `join_token`, `kubernetes`, `oidc`, `spiffe`"
         );
     }
 

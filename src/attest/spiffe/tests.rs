@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::*;
 use crate::{
-    attest::{Challenges, Possession},
+    attest::{Challenges, OwnStore, Possession},
     clock::{FakeClock, parse_rfc3339, unix_seconds},
     fetch::Fetch,
     jose::SigningKey,
@@ -110,6 +110,7 @@ fn context(own: OwnDocuments) -> AttestorContext {
         trust_domain: TrustDomain::parse(OWN).unwrap(),
         own,
         challenges: Challenges::default(),
+        store: OwnStore::default(),
         fetch: Arc::new(Fetch::system()),
         clock: FakeClock::at("2026-01-16T14:40:00Z"),
     }

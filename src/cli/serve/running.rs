@@ -22,7 +22,7 @@ use super::{
     sockets::{Sockets, bind_admin, serve_metadata},
 };
 use crate::{
-    attest::{Challenges, OwnDocuments},
+    attest::{Challenges, OwnDocuments, OwnStore},
     audit::{
         Draft, Group, Rollback, Trail, TrailOptions,
         checkpoint::CheckpointSigner,
@@ -105,12 +105,14 @@ impl Running {
             fetch: Arc::new(Fetch::system()),
             own: OwnDocuments::default(),
             challenges: Challenges::derived(settings.keys.kek.expose())?,
+            store: OwnStore::default(),
         };
         let rules = rules(&settings, &surroundings, FIRST_GENERATION)?;
         let certificate = Certificate::load(&settings.tls.certificate_file, &settings.tls.key_file)?;
         refuse_development_certificate(&settings.tls.certificate_file, options.profile)?;
         let store = super::store::open(&settings.store).await?;
         mark_profile(&*store, options.profile).await?;
+        surroundings.store.begin(Arc::clone(&store));
         let (keys, replica) = rotation::open(&settings, &store, environment, options).await?;
         let revoker = Arc::new(Revoker::new(
             keys.clone(),

@@ -13,7 +13,7 @@ use super::{
     relying_party::RelyingPartyTable,
 };
 use crate::{
-    attest::{self, Attestor, AttestorContext, Challenges, Misconfigured, OwnDocuments},
+    attest::{self, Attestor, AttestorContext, Challenges, Misconfigured, OwnDocuments, OwnStore},
     clock::Clock,
     exchange::{self, RelyingParty, RelyingPartyContext},
     fetch::Fetch,
@@ -31,6 +31,8 @@ pub struct Surroundings {
     pub fetch: Arc<Fetch>,
     /// Our own published documents, once there are any.
     pub own: OwnDocuments,
+    /// Our own store, once it is open.
+    pub store: OwnStore,
 }
 
 /// The configured plugins, in the order of the file.
@@ -110,6 +112,7 @@ impl Tables<'_> {
                 trust_domain: self.trust_domain.clone(),
                 own: surroundings.own.clone(),
                 challenges: surroundings.challenges.clone(),
+                store: surroundings.store.clone(),
                 fetch: Arc::clone(&surroundings.fetch),
                 clock: Arc::clone(&surroundings.clock),
             };

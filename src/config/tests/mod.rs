@@ -4,7 +4,7 @@ use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, sync::Arc};
 
 use super::*;
 use crate::{
-    attest::{Challenges, OwnDocuments},
+    attest::{Challenges, OwnDocuments, OwnStore},
     clock::FakeClock,
     fetch::Fetch,
     identify::Condition,
@@ -153,6 +153,7 @@ pub(super) fn surroundings() -> Surroundings {
         fetch: Arc::new(Fetch::system()),
         own: OwnDocuments::default(),
         challenges: Challenges::default(),
+        store: OwnStore::default(),
     }
 }
 

@@ -15,7 +15,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::{keys, outside_root, revocations};
+use super::{join_tokens, keys, outside_root, revocations};
 use crate::{
     audit::{Draft, Group, TrailError},
     authorize::lock::{LockRefused, LockTarget},
@@ -53,6 +53,8 @@ pub fn routes(state: AdminState) -> Router {
         .route("/v1/audit", get(audit))
         .route("/v1/bundle", get(bundle))
         .route("/v1/clock/confirm", post(confirm_clock))
+        .route("/v1/join-tokens", get(join_tokens::list).post(join_tokens::create))
+        .route("/v1/join-tokens/{id}", delete(join_tokens::remove))
         .route("/v1/keys", get(keys::list))
         .route("/v1/keys/chain", post(outside_root::install))
         .route("/v1/keys/csr", post(outside_root::request))

@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod challenge;
 pub mod exchange;
+mod join_tokens;
 mod keys;
 pub mod metadata;
 pub mod openapi;

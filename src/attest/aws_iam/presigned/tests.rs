@@ -703,6 +703,7 @@ async fn the_kind_takes_both_ways_and_only_what_is_configured() {
             issuer: "https://id.acme.example".to_owned(),
             trust_domain: crate::spiffe::TrustDomain::parse("prod.acme.example").unwrap(),
             own: crate::attest::OwnDocuments::default(),
+            store: crate::attest::OwnStore::default(),
             fetch: Arc::new(Fetch::system()),
             clock: Arc::<FakeClock>::clone(&stage.clock),
             challenges: stage.challenges.clone(),

@@ -22,7 +22,7 @@ use super::{
 use crate::{
     attest::{
         AttestRefusal, Attestation, Attestor, AttestorContext, AttestorName, Challenges, Evidence, Misconfigured,
-        OwnDocuments, Possession, Verdict,
+        OwnDocuments, OwnStore, Possession, Verdict,
     },
     clock::{self, Clock as _, FakeClock, unix_seconds},
     fetch::Fetch,
@@ -123,6 +123,7 @@ fn configured(table: &str) -> Result<AwsIamAttestor, Misconfigured> {
         issuer: AUDIENCE.to_owned(),
         trust_domain: TrustDomain::parse("prod.acme.example").unwrap(),
         own: OwnDocuments::default(),
+        store: OwnStore::default(),
         fetch: Arc::new(Fetch::system()),
         clock: FakeClock::at("2026-01-16T14:40:00Z"),
     };

@@ -16,7 +16,7 @@ use super::{
     *,
 };
 use crate::{
-    attest::{Challenges, OwnDocuments, Possession},
+    attest::{Challenges, OwnDocuments, OwnStore, Possession},
     clock::{FakeClock, parse_rfc3339},
     fetch::Fetch,
     spiffe::TrustDomain,
@@ -74,6 +74,7 @@ impl Table {
             issuer: "https://id.acme.example".to_owned(),
             trust_domain: TrustDomain::parse("prod.acme.example").unwrap(),
             own: OwnDocuments::default(),
+            store: OwnStore::default(),
             challenges: Challenges::default(),
             fetch: Arc::new(Fetch::system()),
             clock: FakeClock::at("2026-01-16T14:40:00Z"),

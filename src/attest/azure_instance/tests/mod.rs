@@ -21,7 +21,7 @@ use super::{
 use crate::{
     attest::{
         AttestRefusal, Attestation, Attestor, AttestorContext, AttestorName, Challenges, Evidence, Misconfigured,
-        OwnDocuments, Possession, Verdict,
+        OwnDocuments, OwnStore, Possession, Verdict,
     },
     clock::{self, Clock as _, FakeClock, unix_seconds},
     fetch::Fetch,
@@ -114,6 +114,7 @@ fn configured(table: &str) -> Result<AzureInstanceAttestor, Misconfigured> {
         issuer: "https://id.acme.example".to_owned(),
         trust_domain: TrustDomain::parse("prod.acme.example").unwrap(),
         own: OwnDocuments::default(),
+        store: OwnStore::default(),
         fetch: Arc::new(Fetch::system()),
         clock: FakeClock::at("2026-01-16T14:40:00Z"),
     };
