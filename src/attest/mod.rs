@@ -6,6 +6,7 @@ pub mod attribute;
 pub mod aws_iam;
 pub mod aws_instance;
 pub mod azure_instance;
+pub mod bound_key;
 pub mod challenge;
 pub mod dpop;
 pub mod evidence;
@@ -83,6 +84,11 @@ pub trait Attestor: Send + Sync + fmt::Debug {
 
     /// Returns what join tokens for it may say; `None` for kinds that take none.
     fn joins(&self) -> Option<&joining::Joins> {
+        None
+    }
+
+    /// Returns what keeps the keys of machines; `None` for kinds that keep none.
+    fn keeps_keys(&self) -> Option<&dyn joining::KeepsKeys> {
         None
     }
 
@@ -241,6 +247,7 @@ fn ledger_use(findings: &Findings<'_>, evidence: &Evidence, key: Digest, rule: U
         ends: None,
         remember_until,
         proof: evidence.possession().proof(),
+        keeps: None,
     }
 }
 
@@ -369,6 +376,7 @@ pub const BUILTINS: &[Builtin] = &[
     aws_iam::BUILTIN,
     aws_instance::BUILTIN,
     azure_instance::BUILTIN,
+    bound_key::BUILTIN,
     gcp_instance::BUILTIN,
     join_token::BUILTIN,
     kubernetes::BUILTIN,

@@ -64,6 +64,26 @@ pub enum AttestRefusal {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The key that the evidence was made with counts no more, and none took its place.
+    #[error("the machine's key has ended: {reason}")]
+    KeyEnded {
+        /// Why.
+        reason: String,
+    },
+    /// A new key cannot be kept.
+    #[error("the key is not kept: {reason}")]
+    KeyRefused {
+        /// Why.
+        reason: String,
+    },
+    /// Another key took the place of the one that the evidence was made with.
+    #[error("a later key took the place of this one of machine `{machine}`")]
+    KeySuperseded {
+        /// The machine.
+        machine: String,
+        /// What operators call its registration.
+        registration: String,
+    },
     /// No attestor that is compiled in takes evidence of this kind; what is configured is nobody's to learn here.
     #[error("evidence of kind `{found}` is not known, expected one of `{expected}`")]
     KindUnknown {
@@ -161,6 +181,9 @@ impl AttestRefusal {
             Self::Expired { .. } => "attest.evidence_expired",
             Self::IdempotencyKeyWeak { .. } => "attest.idempotency_key_weak",
             Self::IssuerUnavailable { .. } => "issuer.unavailable",
+            Self::KeyEnded { .. } => "attest.key_ended",
+            Self::KeyRefused { .. } => "attest.key_refused",
+            Self::KeySuperseded { .. } => "attest.key_superseded",
             Self::KindUnknown { .. } => "attest.kind_unknown",
             Self::LedgerUnavailable { .. } => "store.unavailable",
             Self::Malformed { .. } => "attest.evidence_malformed",
@@ -189,6 +212,9 @@ impl AttestRefusal {
             | Self::Claim { .. }
             | Self::EventForbidden { .. }
             | Self::Expired { .. }
+            | Self::KeyEnded { .. }
+            | Self::KeyRefused { .. }
+            | Self::KeySuperseded { .. }
             | Self::NotYetValid { .. }
             | Self::OwnerNotAllowed { .. }
             | Self::ProofReused

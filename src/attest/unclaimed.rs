@@ -72,7 +72,7 @@ mod tests {
 
         assert_eq!(
             refused.to_string(),
-            "evidence of kind `tp\\u{202e}m` is not known, expected one of `aws_iam`, `aws_instance`, `azure_instance`, `gcp_instance`, `join_token`, `kubernetes`, `oidc`, `spiffe`"
+            "evidence of kind `tp\\u{202e}m` is not known, expected one of `aws_iam`, `aws_instance`, `azure_instance`, `bound_key`, `gcp_instance`, `join_token`, `kubernetes`, `oidc`, `spiffe`"
         );
         assert_eq!(refused.code(), "attest.kind_unknown");
     }

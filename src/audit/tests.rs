@@ -60,6 +60,7 @@ impl Place {
             ends: None,
             remember_until: now + Duration::from_mins(10),
             proof: None,
+            keeps: None,
         }
     }
 }

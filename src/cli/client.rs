@@ -21,7 +21,7 @@ use super::{
     failure::Failure,
 };
 use crate::{
-    http::routes::{exchange, token, whoami},
+    http::routes::{bound_keys, exchange, token, whoami},
     secret::Secret,
 };
 
@@ -127,7 +127,7 @@ impl Gateway {
     pub async fn whoami(&self, presented: &Presented<'_>) -> Result<Value, Failure> {
         let body = json!({ "evidence": { "token": presented.evidence.expose() } });
         let request = self.client.post(self.whoami_url()).json(&body);
-        let (status, body, _) = self.answered(request, presented).await?;
+        let (status, body, _) = self.answered(request, presented.proof.as_ref()).await?;
         match status {
             200 if body.get("attributes").is_some() => Ok(body),
             _ => Err(self.refused(&body, status)),
@@ -144,7 +144,7 @@ impl Gateway {
             "relying_parties": relying_parties,
         });
         let request = self.client.post(self.exchange_url()).json(&body);
-        let (status, body, _) = self.answered(request, presented).await?;
+        let (status, body, _) = self.answered(request, presented.proof.as_ref()).await?;
         match Answer::of_exchange(&body, relying_parties, status) {
             Some(answer) => Ok(answer),
             None => Err(self.refused(&body, status)),
@@ -169,7 +169,7 @@ impl Gateway {
             ("audience", relying_party),
         ];
         let request = self.client.post(self.token_url()).form(&form);
-        let (status, body, exchange_id) = self.answered(request, presented).await?;
+        let (status, body, exchange_id) = self.answered(request, presented.proof.as_ref()).await?;
         let answer = (status == 200).then(|| Answer::of_token(&body, relying_party, exchange_id, now));
         match answer.flatten() {
             Some(answer) => Ok(answer),
@@ -177,17 +177,35 @@ impl Gateway {
         }
     }
 
+    /// Returns the URL of `/v1/bound-keys`, which a DPoP proof names.
+    pub fn bound_keys_url(&self) -> String {
+        format!("{}{}", self.url, bound_keys::PATH)
+    }
+
+    /// Asks to keep a machine's key; returns what its holder must know.
+    ///
+    /// # Errors
+    /// Fails where the gateway cannot be reached, refuses, or somebody else answers.
+    pub async fn keep_key(&self, asked: &Value) -> Result<Value, Failure> {
+        let request = self.client.post(self.bound_keys_url()).json(asked);
+        let (status, body, _) = self.answered(request, None).await?;
+        match status {
+            201 => Ok(body),
+            _ => Err(self.refused(&body, status)),
+        }
+    }
+
     async fn answered(
         &self,
         request: RequestBuilder,
-        presented: &Presented<'_>,
+        proof: Option<&Secret>,
     ) -> Result<(u16, Value, Option<String>), Failure> {
         let unreachable = |failed: reqwest::Error| {
             Failure::new(Exit::Unreachable, failed.without_url())
                 .context(format!("the gateway at `{}` cannot be reached", self.url))
                 .hint("check --gateway, the network, and --ca-file where its certificate is of a private authority")
         };
-        let request = match &presented.proof {
+        let request = match proof {
             None => request,
             Some(proof) => request.header("dpop", proof.expose()),
         };

@@ -3,6 +3,7 @@
 pub mod admin_socket;
 pub mod answer;
 pub mod audit;
+pub mod bound_key;
 pub mod bundle;
 pub mod check;
 pub mod client;
@@ -61,6 +62,8 @@ pub struct Arguments {
 pub enum Command {
     /// Shows, asks and verifies the audit trail.
     Audit(audit::Arguments),
+    /// Registers and replaces this machine's key; lists and removes machines.
+    BoundKey(bound_key::Arguments),
     /// Shows, exports, checks and compares SPIFFE bundles.
     Bundle(bundle::Arguments),
     /// Says everything that is wrong with a configuration.
@@ -96,6 +99,7 @@ pub enum Command {
 pub async fn run(arguments: Arguments, environment: &Environment, output: &mut Output<'_>) -> ExitCode {
     match arguments.command {
         Command::Audit(arguments) => audit::run(arguments, environment, output).await,
+        Command::BoundKey(arguments) => bound_key::run(arguments, environment, output).await,
         Command::Bundle(arguments) => bundle::run(arguments, environment, output).await,
         Command::Check(arguments) => check::run(&arguments, environment, output),
         Command::Completions(arguments) => completions::run(&arguments, output),

@@ -7,6 +7,7 @@ pub mod answer;
 pub mod ask;
 mod follow;
 mod leg;
+pub mod machine_key;
 mod outcome;
 pub mod rate;
 pub mod whoami;

@@ -110,6 +110,9 @@ impl From<&AttestRefusal> for Refusal {
             | A::EventForbidden { .. }
             | A::Expired { .. }
             | A::IdempotencyKeyWeak { .. }
+            | A::KeyEnded { .. }
+            | A::KeyRefused { .. }
+            | A::KeySuperseded { .. }
             | A::KindUnknown { .. }
             | A::Malformed { .. }
             | A::NotYetValid { .. }

@@ -10,12 +10,13 @@ use axum::{
 use super::{
     error::Refusal,
     request_refusal::RequestRefusal,
-    routes::{challenge, exchange, openapi, svid_x509, token, whoami},
+    routes::{bound_keys, challenge, exchange, openapi, svid_x509, token, whoami},
     state::ExchangeState,
 };
 
 /// Every path of the exchange listener with its method; a test walks them (T-31).
-pub const EXCHANGE_ROUTES: [(&str, &str); 6] = [
+pub const EXCHANGE_ROUTES: [(&str, &str); 7] = [
+    ("POST", bound_keys::PATH),
     ("POST", challenge::PATH),
     ("POST", exchange::PATH),
     ("POST", svid_x509::PATH),
@@ -41,6 +42,10 @@ pub fn exchange(state: ExchangeState) -> Router {
             post(svid_x509::post).fallback(|| async { method("POST") }),
         )
         .route(whoami::PATH, post(whoami::post).fallback(|| async { method("POST") }))
+        .route(
+            bound_keys::PATH,
+            post(bound_keys::post).fallback(|| async { method("POST") }),
+        )
         .route("/openapi.json", get(openapi::get).fallback(|| async { method("GET") }))
         .fallback(|| async { Refusal::from(&RequestRefusal::RouteUnknown).into_problem(None) })
         .with_state(state)

@@ -19,10 +19,11 @@ use crate::{
     attest::{AttestRefusal, Challenges, ClientCertificate, Possession, dpop},
     gateway::{
         Answer, Gateway, Request,
+        machine_key::{KeyAnswer, KeyRequest},
         rate::{Rates, source_key},
         whoami::Portrait,
     },
-    secret::Secret,
+    secret::{Digest, Secret},
     store::Released,
     telemetry::Metrics,
 };
@@ -151,6 +152,22 @@ impl ExchangeState {
         }
     }
 
+    /// Reads a DPoP proof that the body holds: whose key made it, over `token`, for `path`.
+    ///
+    /// # Errors
+    /// Refuses a proof that does not hold.
+    pub fn proven(&self, proof: &str, path: &str, token: &Secret) -> Result<Digest, AttestRefusal> {
+        let url = format!("{}{path}", self.0.exchange_url);
+        match dpop::verify(proof, "POST", &url, token, self.0.gateway.clock.now())? {
+            Possession::Dpop { thumbprint, .. } => Ok(thumbprint),
+            Possession::Bearer | Possession::Certificate(_) | Possession::IdempotencyKey(_) => {
+                Err(AttestRefusal::Dpop {
+                    reason: "it proves no key".to_owned(),
+                })
+            }
+        }
+    }
+
     /// Runs one exchange in a task of its own, so that a caller who hangs up leaves nothing half done.
     ///
     /// # Errors
@@ -167,6 +184,15 @@ impl ExchangeState {
     pub async fn whoami(&self, request: Request) -> Result<Result<Released<Portrait>, Box<Answer>>, RequestRefusal> {
         let gateway = Arc::clone(&self.0.gateway);
         self.run(async move { gateway.whoami(request).await }).await
+    }
+
+    /// Keeps a machine's key in a task of its own, as an exchange.
+    ///
+    /// # Errors
+    /// As [`Self::exchange`].
+    pub async fn keep_key(&self, request: KeyRequest) -> Result<KeyAnswer, RequestRefusal> {
+        let gateway = Arc::clone(&self.0.gateway);
+        self.run(async move { gateway.keep_key(request).await }).await
     }
 
     async fn run<T: Send + 'static>(

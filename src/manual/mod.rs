@@ -22,6 +22,7 @@ pages! {
     architecture = "architecture.md";
     audit = "audit.md";
     azure_vm = "azure-vm.md";
+    bound_key = "bound-key.md";
     cli = "cli.md";
     configuration = "configuration.md";
     conformance = "conformance.md";
@@ -44,6 +45,7 @@ pages! {
     attestor_azure_instance = "../attest/azure_instance/manual.md";
     attestor_gcp_instance = "../attest/gcp_instance/manual.md";
     attestor_aws_instance = "../attest/aws_instance/manual.md";
+    attestor_bound_key = "../attest/bound_key/manual.md";
     attestor_join_token = "../attest/join_token/manual.md";
     attestor_kubernetes = "../attest/kubernetes/manual.md";
     attestor_oidc = "../attest/oidc/manual.md";
@@ -78,6 +80,9 @@ pub mod errors {
         attest_evidence_too_old = "errors/attest.evidence_too_old.md";
         attest_evidence_unverifiable = "errors/attest.evidence_unverifiable.md";
         attest_idempotency_key_weak = "errors/attest.idempotency_key_weak.md";
+        attest_key_ended = "errors/attest.key_ended.md";
+        attest_key_refused = "errors/attest.key_refused.md";
+        attest_key_superseded = "errors/attest.key_superseded.md";
         attest_kind_unknown = "errors/attest.kind_unknown.md";
         attest_owner_not_allowed = "errors/attest.owner_not_allowed.md";
         attest_resume_unknown = "errors/attest.resume_unknown.md";

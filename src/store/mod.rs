@@ -3,6 +3,7 @@
 //! Nothing signed leaves the process before an entry about it is durable: [`Unrecorded`] and [`Unreleased`] give their
 //! content only to a [`Committed`] that lists its digest, and only a store makes a `Committed`.
 
+mod bound_key;
 mod changes;
 #[cfg(any(test, feature = "dev"))]
 pub mod forgetful;
@@ -15,6 +16,7 @@ pub mod sqlite;
 #[cfg(test)]
 mod suite;
 
+pub use bound_key::{BoundKeyChange, BoundKeyRow, BoundKeyState};
 pub use changes::Changes;
 pub use ledger::{Binding, LedgerRow, LedgerUse, LedgerVerdict, UseRule};
 pub use release::{Committed, NotCommitted, Released, Unrecorded, Unreleased};
@@ -168,6 +170,24 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// # Errors
     /// Fails where the store does.
     fn remove_join_token<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<bool, StoreError>>;
+
+    /// Returns the machines' keys that are current or locked, oldest registration first.
+    ///
+    /// # Errors
+    /// Fails where the store does.
+    fn bound_keys(&self) -> BoxFuture<'_, Result<Vec<BoundKeyRow>, StoreError>>;
+
+    /// Returns a machine's key, also one that was replaced and is remembered.
+    ///
+    /// # Errors
+    /// Fails where the store does.
+    fn bound_key(&self, thumbprint: Digest) -> BoxFuture<'_, Result<Option<BoundKeyRow>, StoreError>>;
+
+    /// Removes all keys of a registration; returns whether there were any.
+    ///
+    /// # Errors
+    /// Fails where the store does.
+    fn remove_bound_key<'a>(&'a self, registration: &'a str) -> BoxFuture<'a, Result<bool, StoreError>>;
 
     /// Takes the lease `name` for `holder`, or keeps it, for the time `hold`; `None` while another holder has it.
     ///

@@ -12,8 +12,8 @@ use std::{
 };
 
 use super::{
-    AuthorityRow, Binding, BoxFuture, Commit, JoinTokenRow, LedgerUse, LedgerVerdict, LockRow, RevocationRow, Store,
-    StoreError, TrailFilter, TrailRow, UseRule,
+    AuthorityRow, Binding, BoundKeyChange, BoundKeyRow, BoundKeyState, BoxFuture, Commit, JoinTokenRow, LedgerUse,
+    LedgerVerdict, LockRow, RevocationRow, Store, StoreError, TrailFilter, TrailRow, UseRule,
 };
 use crate::{clock::unix_seconds, secret::Digest};
 
@@ -62,6 +62,11 @@ macro_rules! suite_for {
             join_tokens_are_found_by_their_digest_until_they_are_removed
             a_join_token_is_used_once_the_ledger_knows_it
             join_tokens_are_bounded_and_used_ones_make_room
+            a_machines_key_is_kept_with_the_first_use_alone
+            a_key_takes_the_place_of_the_one_before_and_only_of_that
+            replaced_keys_are_remembered_and_the_oldest_forgotten
+            a_locked_machine_has_no_key_and_a_removed_one_none_at_all
+            registrations_are_bounded
         }
     };
     ($place:expr) => {
@@ -88,6 +93,7 @@ pub(in crate::store) fn bearer(evidence: &str) -> LedgerUse {
         ends: None,
         remember_until: moment(600),
         proof: None,
+        keeps: None,
     }
 }
 
@@ -865,4 +871,172 @@ pub(in crate::store) async fn join_tokens_are_bounded_and_used_ones_make_room(pl
     assert!(!store.add_join_tokens(&late, moment(600 + 3_599)).await.unwrap());
     assert!(store.add_join_tokens(&late, moment(600 + 3_600)).await.unwrap());
     assert_eq!(store.join_tokens().await.unwrap(), late);
+}
+
+/// Returns the first key of a machine.
+pub(in crate::store) fn bound_key(number: usize) -> BoundKeyRow {
+    BoundKeyRow {
+        thumbprint: Digest::of(format!("key {number}").as_bytes()),
+        jwk: format!("{{\"x\":\"{number}\"}}"),
+        registration: format!("{number:016x}"),
+        generation: 1,
+        attestor: "plant".to_owned(),
+        machine: format!("m{number}"),
+        labels: "{}".to_owned(),
+        registered_seconds: unix_seconds(moment(0)),
+        since_seconds: unix_seconds(moment(0)),
+        state: BoundKeyState::Current,
+    }
+}
+
+/// Returns a use that changes a machine's key if it is the first.
+pub(in crate::store) fn keeping(evidence: &str, change: BoundKeyChange) -> LedgerUse {
+    LedgerUse {
+        keeps: Some(Arc::new(change)),
+        ..bearer(evidence)
+    }
+}
+
+/// Returns the key that follows another, which it is told from by its generation.
+fn next_of(before: &BoundKeyRow) -> BoundKeyRow {
+    BoundKeyRow {
+        thumbprint: Digest::of(format!("{} {}", before.registration, before.generation + 1).as_bytes()),
+        generation: before.generation + 1,
+        ..before.clone()
+    }
+}
+
+fn rotation(from: &BoundKeyRow, to: &BoundKeyRow) -> BoundKeyChange {
+    BoundKeyChange::Rotate {
+        from: from.thumbprint,
+        to: Box::new(to.clone()),
+    }
+}
+
+async fn registered(store: &dyn Store, number: usize) -> BoundKeyRow {
+    let change = BoundKeyChange::Register(Box::new(bound_key(number)));
+    commit(store, &[keeping(&format!("registers {number}"), change)], Vec::new())
+        .await
+        .unwrap();
+    bound_key(number)
+}
+
+async fn state(store: &dyn Store, key: &BoundKeyRow) -> Option<BoundKeyState> {
+    store.bound_key(key.thumbprint).await.unwrap().map(|row| row.state)
+}
+
+pub(in crate::store) async fn a_machines_key_is_kept_with_the_first_use_alone(place: &dyn Place) {
+    let store = place.open(ROOM).await;
+    let register = |number| keeping("token", BoundKeyChange::Register(Box::new(bound_key(number))));
+
+    let found = verdicts(store.as_ref(), &[register(1), register(2)]).await;
+    let later = verdicts(store.as_ref(), &[register(3)]).await;
+
+    assert_eq!(found, [LedgerVerdict::First, LedgerVerdict::Replayed]);
+    assert_eq!(later, [LedgerVerdict::Replayed]);
+    assert_eq!(store.bound_keys().await.unwrap(), [bound_key(1)]);
+    assert_eq!(
+        store.bound_key(bound_key(1).thumbprint).await.unwrap(),
+        Some(bound_key(1))
+    );
+    assert_eq!(store.bound_key(bound_key(2).thumbprint).await.unwrap(), None);
+}
+
+pub(in crate::store) async fn a_key_takes_the_place_of_the_one_before_and_only_of_that(place: &dyn Place) {
+    let store = place.open(ROOM).await;
+    let first = registered(store.as_ref(), 1).await;
+    let second = next_of(&first);
+    let clone = BoundKeyRow {
+        thumbprint: Digest::of(b"a clone's"),
+        ..second.clone()
+    };
+    let too_far = next_of(&next_of(&second));
+    for (evidence, change) in [
+        ("1", rotation(&first, &too_far)),
+        ("2", rotation(&first, &second)),
+        ("3", rotation(&first, &clone)),
+    ] {
+        commit(store.as_ref(), &[keeping(evidence, change)], Vec::new())
+            .await
+            .unwrap();
+    }
+    store.close().await;
+    drop(store);
+    let store = place.open(ROOM).await;
+
+    assert_eq!(store.bound_keys().await.unwrap(), [second]);
+    assert_eq!(state(store.as_ref(), &first).await, Some(BoundKeyState::Superseded));
+    assert_eq!(state(store.as_ref(), &clone).await, None);
+    assert_eq!(state(store.as_ref(), &too_far).await, None);
+}
+
+pub(in crate::store) async fn replaced_keys_are_remembered_and_the_oldest_forgotten(place: &dyn Place) {
+    let store = place.open(ROOM).await;
+    let mut keys = vec![registered(store.as_ref(), 1).await];
+    for round in 0..=BoundKeyRow::REMEMBERED {
+        let next = next_of(keys.last().unwrap());
+        let change = rotation(keys.last().unwrap(), &next);
+        commit(
+            store.as_ref(),
+            &[keeping(&format!("round {round}"), change)],
+            Vec::new(),
+        )
+        .await
+        .unwrap();
+        keys.push(next);
+    }
+
+    let mut states = Vec::new();
+    for key in &keys {
+        states.push(state(store.as_ref(), key).await);
+    }
+    let remembered = states.iter().filter(|state| **state == Some(BoundKeyState::Superseded));
+    assert_eq!(remembered.count() as u64, BoundKeyRow::REMEMBERED);
+    assert_eq!(
+        (states[0], *states.last().unwrap()),
+        (None, Some(BoundKeyState::Current))
+    );
+}
+
+pub(in crate::store) async fn a_locked_machine_has_no_key_and_a_removed_one_none_at_all(place: &dyn Place) {
+    let store = place.open(ROOM).await;
+    let (one, other) = (registered(store.as_ref(), 1).await, registered(store.as_ref(), 2).await);
+    let lock = BoundKeyChange::Lock {
+        registration: one.registration.clone(),
+    };
+
+    commit(store.as_ref(), &[keeping("a clone's", lock)], Vec::new())
+        .await
+        .unwrap();
+    let moved = rotation(&one, &next_of(&one));
+    commit(store.as_ref(), &[keeping("too late", moved)], Vec::new())
+        .await
+        .unwrap();
+
+    assert_eq!(state(store.as_ref(), &one).await, Some(BoundKeyState::Locked));
+    assert_eq!(state(store.as_ref(), &other).await, Some(BoundKeyState::Current));
+    assert!(store.remove_bound_key(&one.registration).await.unwrap());
+    assert!(!store.remove_bound_key(&one.registration).await.unwrap());
+    assert_eq!(store.bound_keys().await.unwrap(), [other]);
+}
+
+pub(in crate::store) async fn registrations_are_bounded(place: &dyn Place) {
+    let store = place.open(ROOM).await;
+    let register = |number| {
+        let change = BoundKeyChange::Register(Box::new(bound_key(number)));
+        keeping(&format!("registers {number}"), change)
+    };
+    let all: Vec<_> = (0..BoundKeyRow::MAX_REGISTRATIONS).map(register).collect();
+    for part in all.chunks(500) {
+        verdicts(store.as_ref(), part).await;
+    }
+    assert_eq!(store.bound_keys().await.unwrap().len(), BoundKeyRow::MAX_REGISTRATIONS);
+
+    let more = BoundKeyRow::MAX_REGISTRATIONS;
+    verdicts(store.as_ref(), &[register(more)]).await;
+    assert_eq!(state(store.as_ref(), &bound_key(more)).await, None);
+
+    let room = store.remove_bound_key(&bound_key(7).registration).await.unwrap();
+    registered(store.as_ref(), more + 1).await;
+    assert!(room && state(store.as_ref(), &bound_key(more + 1)).await.is_some());
 }

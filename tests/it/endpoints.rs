@@ -16,7 +16,7 @@ const METADATA: [&str; 4] = [
 ];
 
 /// The admin socket's paths with the methods that they take.
-const ADMIN: [(&str, &[&str]); 16] = [
+const ADMIN: [(&str, &[&str]); 18] = [
     ("/health", &["GET"]),
     ("/metrics", &["GET"]),
     ("/ready", &["GET"]),
@@ -32,11 +32,14 @@ const ADMIN: [(&str, &[&str]); 16] = [
     ("/v1/keys/rotate", &["POST"]),
     ("/v1/locks", &["GET", "POST"]),
     ("/v1/locks/{id}", &["DELETE"]),
+    ("/v1/machines", &["GET"]),
+    ("/v1/machines/{id}", &["DELETE"]),
     ("/v1/revocations", &["GET", "POST"]),
 ];
 
 /// The exchange listener's paths, each with what it answers a good request.
-const EXCHANGE_ROWS: [(&str, &str); 6] = [
+const EXCHANGE_ROWS: [(&str, &str); 7] = [
+    ("POST", "/v1/bound-keys"),
     ("POST", CHALLENGE),
     ("POST", EXCHANGE),
     ("POST", SVID_X509),
@@ -71,6 +74,7 @@ fn t_31_every_route_of_the_source_has_a_row_here() {
     assert_eq!(named("routes/admin.rs"), admin);
     let exchange = [
         "/openapi.json",
+        "bound_keys::PATH",
         "challenge::PATH",
         "exchange::PATH",
         "svid_x509::PATH",

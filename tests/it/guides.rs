@@ -14,10 +14,14 @@ use crate::readme::{sample, written_as};
 
 /// Returns the pages of the CI systems and of what else holds a token.
 fn jobs() -> impl Iterator<Item = &'static str> {
-    manual::guides::PAGES
-        .iter()
-        .map(|(name, _)| *name)
-        .chain(["azure-vm.md", "ec2-role.md", "gce.md", "join-token.md", "kubernetes.md"])
+    manual::guides::PAGES.iter().map(|(name, _)| *name).chain([
+        "azure-vm.md",
+        "bound-key.md",
+        "ec2-role.md",
+        "gce.md",
+        "join-token.md",
+        "kubernetes.md",
+    ])
 }
 
 fn read(file: &str) -> String {
@@ -201,7 +205,7 @@ fn the_jobs_ask_for_relying_parties_that_their_grant_names() {
             let asked = match Arguments::try_parse_from(&words).unwrap().command {
                 Command::Exec(exec) => exec.relying_parties,
                 Command::Creds(creds) => vec![creds.relying_party],
-                Command::JoinToken(_) => Vec::new(),
+                Command::BoundKey(_) | Command::JoinToken(_) => Vec::new(),
                 other => panic!("{name}: {other:?}"),
             };
             for party in asked {

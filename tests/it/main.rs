@@ -4,6 +4,8 @@
 mod architecture;
 mod aws_instance;
 #[cfg(feature = "dev")]
+mod bound_key;
+#[cfg(feature = "dev")]
 #[path = "../bench/cloud.rs"]
 mod cloud;
 #[cfg(feature = "dev")]

@@ -55,6 +55,12 @@ const CODES: &[Row] = &[
         "attest.idempotency_key_weak",
         Ok("evidence_by_another_than_its_first_user"),
     ),
+    ("attest.key_ended", Ok("a_copy_that_rotates_locks_the_machine")),
+    (
+        "attest.key_refused",
+        Ok("a_key_is_registered_once_and_only_by_its_holder"),
+    ),
+    ("attest.key_superseded", Ok("a_copy_that_rotates_locks_the_machine")),
     (
         "attest.kind_unknown",
         Ok("evidence_of_a_kind_that_is_not_compiled_in_learns_those_that_are"),
@@ -494,6 +500,16 @@ fn attest_refusals() -> Vec<AttestRefusal> {
         A::IssuerUnavailable {
             issuer: "https://ci.test".into(),
             source: "timed out".into(),
+        },
+        A::KeyEnded {
+            reason: "it was not replaced within `max_key_age`, 30 days".into(),
+        },
+        A::KeyRefused {
+            reason: "another key made the proof".into(),
+        },
+        A::KeySuperseded {
+            machine: "press-7".into(),
+            registration: "0123456789abcdef".into(),
         },
         A::KindUnknown {
             found: "tpm".into(),
@@ -944,7 +960,7 @@ async fn evidence_of_a_kind_that_is_not_compiled_in_learns_those_that_are() {
         assert_eq!((unknown.status, unknown.code().as_str()), (400, "attest.kind_unknown"));
         assert_eq!(
             unknown.text_at("/detail"),
-            "evidence of kind `tpm` is not known, expected one of `aws_iam`, `aws_instance`, `azure_instance`, `gcp_instance`, `join_token`, `kubernetes`, `oidc`, `spiffe`"
+            "evidence of kind `tpm` is not known, expected one of `aws_iam`, `aws_instance`, `azure_instance`, `bound_key`, `gcp_instance`, `join_token`, `kubernetes`, `oidc`, `spiffe`"
         );
     }
 

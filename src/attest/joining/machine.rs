@@ -149,6 +149,13 @@ impl MachineAttributes {
         })
     }
 
+    /// Adds the names of attributes that a kind gives besides.
+    pub(in crate::attest) fn with(mut self, more: &[&'static str]) -> Self {
+        self.all.extend(more);
+        self.all.sort_unstable();
+        self
+    }
+
     /// Returns all names.
     pub(in crate::attest) fn all(&self) -> &[&'static str] {
         &self.all

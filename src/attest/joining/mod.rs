@@ -2,10 +2,12 @@
 //!
 //! What attestors of such machines share. It must never keep a token, and never take a name that it would have to rewrite.
 
+mod keys;
 mod known;
 mod machine;
 mod token;
 
+pub use keys::{KeepsKeys, Kept, KeyTerms, NewKey, locking};
 pub use known::KnownToken;
 pub(in crate::attest) use machine::MachineAttributes;
 pub use machine::{Described, Labels, MachineName, MachineRefused};
@@ -100,6 +102,7 @@ pub fn removal(row: &JoinTokenRow) -> LedgerUse {
         ends: None,
         remember_until: expires + CLOCK_LEEWAY + Duration::from_secs(5), // LIMITS: `exp` + leeway + 5 s
         proof: None,
+        keeps: None,
     }
 }
 

@@ -236,6 +236,13 @@ impl Draft {
         self
     }
 
+    /// Adds what happened, in words.
+    #[must_use]
+    pub fn noting(mut self, detail: &str) -> Self {
+        self.detail = Some(text(detail));
+        self
+    }
+
     /// Adds a refusal.
     #[must_use]
     pub fn refused(mut self, code: &str, detail: &str) -> Self {

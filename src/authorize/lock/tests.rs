@@ -16,8 +16,9 @@ use crate::{
     identify::sample::{github_job, now},
     secret::Digest,
     store::{
-        Authorities, AuthorityRow, BoxFuture, Changes, Commit, Compose, JoinTokenRow, Lease, LedgerRow, LedgerUse,
-        LockRow, RevocationRow, Revocations, Store, StoreError, TrailFilter, TrailRow, forgetful::ForgetfulStore,
+        Authorities, AuthorityRow, BoundKeyRow, BoxFuture, Changes, Commit, Compose, JoinTokenRow, Lease, LedgerRow,
+        LedgerUse, LockRow, RevocationRow, Revocations, Store, StoreError, TrailFilter, TrailRow,
+        forgetful::ForgetfulStore,
     },
 };
 
@@ -239,6 +240,18 @@ impl Store for LockStore {
     }
 
     fn revoke<'a>(&'a self, _rows: &'a [RevocationRow], _now: SystemTime) -> BoxFuture<'a, Result<bool, StoreError>> {
+        unasked()
+    }
+
+    fn bound_keys(&self) -> BoxFuture<'_, Result<Vec<BoundKeyRow>, StoreError>> {
+        unasked()
+    }
+
+    fn bound_key(&self, _thumbprint: Digest) -> BoxFuture<'_, Result<Option<BoundKeyRow>, StoreError>> {
+        unasked()
+    }
+
+    fn remove_bound_key<'a>(&'a self, _registration: &'a str) -> BoxFuture<'a, Result<bool, StoreError>> {
         unasked()
     }
 

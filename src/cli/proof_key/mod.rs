@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use rustix::{
-    fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, fstat, linkat, openat, statat, unlinkat},
+    fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, fstat, fsync, linkat, openat, renameat, statat, unlinkat},
     io::Errno,
     process::geteuid,
 };
@@ -52,7 +52,11 @@ impl KeyDirectory {
             .with_context(|| format!("the directory for keys below {name} cannot be used"))
     }
 
-    fn at(base: &Path) -> anyhow::Result<Self> {
+    /// Opens `cambio` below `base`, and makes it where it is not there.
+    ///
+    /// # Errors
+    /// Refuses a directory that is a link, not ours, or open to others.
+    pub fn at(base: &Path) -> anyhow::Result<Self> {
         let path = base.join("cambio");
         let made = DirBuilder::new().recursive(true).mode(0o700).create(&path);
         // Whatever stands there is judged once it is open.
@@ -77,16 +81,58 @@ impl KeyDirectory {
     /// # Errors
     /// Refuses a key file that is a link, not ours, or open to others, and what is no P-256 key.
     pub fn key(&self, evidence: &Secret, random: &dyn Random) -> anyhow::Result<SigningKey> {
-        let name = file_name(&evidence.sha256());
-        if let Some(key) = self.read(&name)? {
+        self.named(&file_name(&evidence.sha256()), random)
+    }
+
+    /// Returns the key in the file `name`; of several processes that ask at once, all get the same.
+    ///
+    /// # Errors
+    /// Refuses what [`Self::key`] refuses.
+    pub fn named(&self, name: &str, random: &dyn Random) -> anyhow::Result<SigningKey> {
+        if let Some(key) = self.read(name)? {
             return Ok(key);
         }
         let key = generate()?;
-        if self.publish(&name, &key, random)? {
+        if self.publish(name, &key, random)? {
             return Ok(key);
         }
-        let missing = || format!("`{}` was there and is gone", self.path.join(&name).display());
-        self.read(&name)?.with_context(missing)
+        let missing = || format!("`{}` was there and is gone", self.path.join(name).display());
+        self.read(name)?.with_context(missing)
+    }
+
+    /// Returns when the file `name` is on the disk, with its name.
+    ///
+    /// # Errors
+    /// Fails where the disk does.
+    pub fn flush(&self, name: &str) -> anyhow::Result<()> {
+        let unwritable = || format!("`{}` cannot be written", self.path.join(name).display());
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = openat(&self.directory, name, flags, Mode::empty()).with_context(unwritable)?;
+        fsync(&file).with_context(unwritable)?;
+        fsync(&self.directory).with_context(unwritable)
+    }
+
+    /// Puts `content` under its name at once and whole, in the place of what was there, and on the disk.
+    ///
+    /// # Errors
+    /// Fails where the disk does; what was there is there then.
+    pub fn replace(&self, name: &str, content: &[u8], random: &dyn Random) -> anyhow::Result<()> {
+        let unwritable = || format!("`{}` cannot be written", self.path.join(name).display());
+        let (draft, mut file) = self.draft(random).with_context(unwritable)?;
+        let written = file.write_all(content).and_then(|()| file.sync_all());
+        let renamed = written.map_err(anyhow::Error::new).and_then(|()| {
+            renameat(&self.directory, &*draft, &self.directory, name)?;
+            Ok(fsync(&self.directory)?)
+        });
+        if renamed.is_err() {
+            let _gone = unlinkat(&self.directory, &*draft, AtFlags::empty());
+        }
+        renamed.with_context(unwritable)
+    }
+
+    /// Removes the file `name`, if it is there.
+    pub fn remove(&self, name: &str) {
+        let _gone = unlinkat(&self.directory, name, AtFlags::empty());
     }
 
     /// Removes keys that no evidence can use any more.
@@ -110,6 +156,19 @@ impl KeyDirectory {
     }
 
     fn read(&self, name: &str) -> anyhow::Result<Option<SigningKey>> {
+        let Some(pkcs8) = self.read_bytes(name)? else {
+            return Ok(None);
+        };
+        SigningKey::from_pkcs8(SigningAlgorithm::Es256, &pkcs8)
+            .map(Some)
+            .with_context(|| format!("`{}` holds no key", self.path.join(name).display()))
+    }
+
+    /// Returns what the file `name` holds, at most 4 KiB.
+    ///
+    /// # Errors
+    /// Refuses a file that is a link, not ours, or open to others.
+    pub fn read_bytes(&self, name: &str) -> anyhow::Result<Option<Zeroizing<Vec<u8>>>> {
         let path = self.path.join(name);
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = match openat(&self.directory, name, flags, Mode::empty()) {
@@ -123,22 +182,26 @@ impl KeyDirectory {
             bail!("found no regular file at `{}`, expected a key file", path.display());
         }
         ours(&stat, &path)?;
-        let mut pkcs8 = Zeroizing::new(Vec::new());
-        File::from(file).take(MAX_KEY_BYTES).read_to_end(&mut pkcs8)?;
-        SigningKey::from_pkcs8(SigningAlgorithm::Es256, &pkcs8)
-            .map(Some)
-            .with_context(|| format!("`{}` holds no key", path.display()))
+        let mut bytes = Zeroizing::new(Vec::new());
+        File::from(file).take(MAX_KEY_BYTES).read_to_end(&mut bytes)?;
+        Ok(Some(bytes))
     }
 
-    /// Puts a key under its name at once and whole; returns `false` where another process was first.
-    fn publish(&self, name: &str, key: &SigningKey, random: &dyn Random) -> anyhow::Result<bool> {
+    /// Makes a file that nobody else can have made or can read.
+    fn draft(&self, random: &dyn Random) -> anyhow::Result<(String, File)> {
         let mut drawn = [0; 8];
         random.fill(&mut drawn)?;
         let draft = format!("{DRAFT}{}", hex(&drawn));
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = openat(&self.directory, &*draft, flags, Mode::RUSR | Mode::WUSR)?;
+        Ok((draft, File::from(file)))
+    }
+
+    /// Puts a key under its name at once and whole; returns `false` where another process was first.
+    fn publish(&self, name: &str, key: &SigningKey, random: &dyn Random) -> anyhow::Result<bool> {
         let unwritable = || format!("`{}` cannot be written", self.path.join(name).display());
-        let file = openat(&self.directory, &*draft, flags, Mode::RUSR | Mode::WUSR).with_context(unwritable)?;
-        let written = File::from(file).write_all(&key.to_pkcs8()?);
+        let (draft, mut file) = self.draft(random).with_context(unwritable)?;
+        let written = file.write_all(&key.to_pkcs8()?);
         // A link to what is complete: nobody reads half a key, and one process alone is first.
         let linked = written.map_err(anyhow::Error::new).and_then(|()| {
             match linkat(&self.directory, &*draft, &self.directory, name, AtFlags::empty()) {

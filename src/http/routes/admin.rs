@@ -15,7 +15,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::{join_tokens, keys, outside_root, revocations};
+use super::{join_tokens, keys, machines, outside_root, revocations};
 use crate::{
     audit::{Draft, Group, TrailError},
     authorize::lock::{LockRefused, LockTarget},
@@ -62,6 +62,8 @@ pub fn routes(state: AdminState) -> Router {
         .route("/v1/keys/rotate", post(keys::rotate))
         .route("/v1/locks", get(locks).post(add_lock))
         .route("/v1/locks/{id}", delete(remove_lock))
+        .route("/v1/machines", get(machines::list))
+        .route("/v1/machines/{id}", delete(machines::remove))
         .route("/v1/revocations", get(revocations::list).post(revocations::add))
         .fallback(|| async { Refusal::from(&RequestRefusal::RouteUnknown).into_problem(None) })
         .with_state(state)

@@ -222,6 +222,6 @@ fn optional(object: &mut Map<String, Value>, name: &'static str) -> Result<Optio
 }
 
 /// Names whoever holds the other end of the socket, as the kernel does.
-fn named(user: Option<LocalUser>) -> String {
+pub(super) fn named(user: Option<LocalUser>) -> String {
     user.map_or_else(|| "an unknown user".to_owned(), |LocalUser(uid)| format!("uid {uid}"))
 }

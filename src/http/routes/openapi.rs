@@ -11,6 +11,7 @@ use utoipa::OpenApi;
         description = "Federation gateway for cross-cloud credential exchange."
     ),
     paths(
+        super::bound_keys::post,
         super::challenge::post,
         super::exchange::post,
         super::svid_x509::post,

@@ -11,7 +11,8 @@ use super::{Fault, broken};
 use crate::{
     secret::Digest,
     store::{
-        Authorities, JoinTokenRow, LedgerUse, LedgerVerdict, LockRow, Revocations, StoreError, TrailFilter, TrailRow,
+        Authorities, BoundKeyChange, BoundKeyRow, BoundKeyState, JoinTokenRow, LedgerUse, LedgerVerdict, LockRow,
+        Revocations, StoreError, TrailFilter, TrailRow,
         ledger::{Judged, NewRow, judge, keys},
     },
 };
@@ -26,6 +27,7 @@ pub(super) struct Durable {
     pub(super) authorities: Authorities,
     pub(super) revocations: Revocations,
     pub(super) facts: BTreeMap<String, String>,
+    pub(super) bound_keys: Vec<BoundKeyRow>,
     pub(super) join_tokens: BTreeMap<String, JoinTokenRow>,
     pub(super) swaps_to_lose: usize,
 }
@@ -56,7 +58,7 @@ impl Durable {
         judge(uses, known, capacity.saturating_sub(self.ledger.len() as u64))
     }
 
-    pub(super) fn apply(&mut self, inserts: Vec<NewRow>, rows: Vec<TrailRow>) -> Result<(), StoreError> {
+    pub(super) fn apply(&mut self, judged: Judged, rows: Vec<TrailRow>) -> Result<(), StoreError> {
         let mut trail = self.trail.clone();
         for row in rows {
             if trail
@@ -68,8 +70,47 @@ impl Durable {
             trail.push(row);
         }
         self.trail = trail;
-        self.ledger.extend(inserts.into_iter().map(|new| (new.key, new)));
+        self.ledger.extend(judged.inserts.into_iter().map(|new| (new.key, new)));
+        for change in judged.changes {
+            self.change(&change);
+        }
         Ok(())
+    }
+
+    fn change(&mut self, change: &BoundKeyChange) {
+        match change {
+            BoundKeyChange::Lock { registration } => {
+                let keys = self.bound_keys.iter_mut();
+                keys.filter(|row| row.registration == *registration && row.state == BoundKeyState::Current)
+                    .for_each(|row| row.state = BoundKeyState::Locked);
+            }
+            BoundKeyChange::Register(row) => self.add_bound_key(row),
+            BoundKeyChange::Rotate { from, to } => {
+                let current = self.bound_keys.iter_mut().find(|row| {
+                    row.thumbprint == *from
+                        && row.state == BoundKeyState::Current
+                        && row.generation + 1 == to.generation
+                });
+                if let Some(current) = current {
+                    current.state = BoundKeyState::Superseded;
+                    self.add_bound_key(to);
+                    let oldest = to.generation.saturating_sub(BoundKeyRow::REMEMBERED);
+                    self.bound_keys
+                        .retain(|row| row.registration != to.registration || row.generation >= oldest);
+                }
+            }
+        }
+    }
+
+    fn add_bound_key(&mut self, new: &BoundKeyRow) {
+        let standing = self
+            .bound_keys
+            .iter()
+            .filter(|row| row.state != BoundKeyState::Superseded);
+        let fits = standing.count() < BoundKeyRow::MAX_REGISTRATIONS;
+        if fits && self.bound_keys.iter().all(|row| row.thumbprint != new.thumbprint) {
+            self.bound_keys.push(new.clone());
+        }
     }
 
     pub(super) fn forget(&mut self, now: SystemTime) -> u64 {

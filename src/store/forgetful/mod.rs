@@ -12,9 +12,9 @@ use std::{
 
 use self::durable::Durable;
 use super::{
-    Authorities, AuthorityRow, BoxFuture, Changes, Commit, Committed, Compose, JoinTokenRow, Lease, LedgerRow,
-    LedgerUse, LockRow, RevocationRow, Revocations, Store, StoreError, TrailFilter, TrailRow, changes::Notices,
-    ledger::MAX_ROWS,
+    Authorities, AuthorityRow, BoundKeyRow, BoundKeyState, BoxFuture, Changes, Commit, Committed, Compose,
+    JoinTokenRow, Lease, LedgerRow, LedgerUse, LockRow, RevocationRow, Revocations, Store, StoreError, TrailFilter,
+    TrailRow, changes::Notices, ledger::MAX_ROWS,
 };
 use crate::{clock::unix_seconds, secret::Digest};
 
@@ -130,16 +130,17 @@ impl ForgetfulStore {
             durable.judge(uses, self.ledger_rows, now)
         };
         let rows = compose(&judged.verdicts);
+        let verdicts = judged.verdicts.clone();
         // Whoever crashes or cancels here has written, and was not told: it is forgotten.
         tokio::task::yield_now().await;
         let digests = rows.iter().flat_map(|row| row.opens.iter().copied()).collect();
-        self.durable()?.apply(judged.inserts, rows)?;
+        self.durable()?.apply(judged, rows)?;
         if fault == Some(Fault::AnswerLost) {
             return Err(broken("the answer was made to get lost"));
         }
         Ok(Commit {
             committed: Committed::new(digests),
-            verdicts: judged.verdicts,
+            verdicts,
         })
     }
 }
@@ -277,6 +278,34 @@ impl Store for ForgetfulStore {
                 self.world.notices.revocations();
             }
             fits
+        })
+    }
+
+    fn bound_keys(&self) -> BoxFuture<'_, Result<Vec<BoundKeyRow>, StoreError>> {
+        self.read(|durable| {
+            let standing = durable.bound_keys.iter();
+            let standing = standing.filter(|row| row.state != BoundKeyState::Superseded);
+            let mut rows: Vec<_> = standing.cloned().collect();
+            rows.sort_by(|one, other| {
+                let place = |row: &BoundKeyRow| (row.registered_seconds, row.registration.clone());
+                place(one).cmp(&place(other))
+            });
+            rows
+        })
+    }
+
+    fn bound_key(&self, thumbprint: Digest) -> BoxFuture<'_, Result<Option<BoundKeyRow>, StoreError>> {
+        self.read(|durable| {
+            let found = durable.bound_keys.iter().find(|row| row.thumbprint == thumbprint);
+            found.cloned()
+        })
+    }
+
+    fn remove_bound_key<'a>(&'a self, registration: &'a str) -> BoxFuture<'a, Result<bool, StoreError>> {
+        self.read(|durable| {
+            let before = durable.bound_keys.len();
+            durable.bound_keys.retain(|row| row.registration != registration);
+            durable.bound_keys.len() < before
         })
     }
 

@@ -4,9 +4,11 @@
 
 use std::{
     collections::HashMap,
+    sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use super::BoundKeyChange;
 use crate::secret::Digest;
 
 /// One use of one evidence, to be held against the ledger in the commit of the entry about it.
@@ -26,6 +28,8 @@ pub struct LedgerUse {
     pub remember_until: SystemTime,
     /// The proof of possession, itself usable once, and how long it is remembered.
     pub proof: Option<(Digest, SystemTime)>,
+    /// What the commit changes besides if this is the first use.
+    pub keeps: Option<Arc<BoundKeyChange>>,
 }
 
 /// What a caller proved besides the evidence.
@@ -97,6 +101,7 @@ pub(in crate::store) struct NewRow {
 pub(in crate::store) struct Judged {
     pub(in crate::store) verdicts: Vec<LedgerVerdict>,
     pub(in crate::store) inserts: Vec<NewRow>,
+    pub(in crate::store) changes: Vec<Arc<BoundKeyChange>>,
 }
 
 /// Returns the keys of all rows that can decide about `uses`, each once.
@@ -120,10 +125,16 @@ pub(in crate::store) fn judge(uses: &[LedgerUse], known: HashMap<Digest, LedgerR
         room,
         inserts: Vec::new(),
     };
-    let verdicts = uses.iter().map(|one| bench.verdict(one)).collect();
+    let verdicts: Vec<_> = uses.iter().map(|one| bench.verdict(one)).collect();
+    let first = uses
+        .iter()
+        .zip(&verdicts)
+        .filter(|(_, verdict)| **verdict == LedgerVerdict::First);
+    let changes = first.filter_map(|(one, _)| one.keeps.clone()).collect();
     Judged {
         verdicts,
         inserts: bench.inserts,
+        changes,
     }
 }
 

@@ -13,6 +13,7 @@ fn one(rule: UseRule, binding: Binding) -> LedgerUse {
         ends: None,
         remember_until: moment(2_000),
         proof: None,
+        keeps: None,
     }
 }
 

@@ -7,7 +7,7 @@ use std::{collections::HashMap, sync::atomic::Ordering, time::SystemTime};
 
 use sqlx::PgConnection;
 
-use super::{PostgresStore, StoreError, ledger, record, unavailable};
+use super::{PostgresStore, StoreError, bound_keys, ledger, record, unavailable};
 use crate::{
     secret::Digest,
     store::{
@@ -57,6 +57,11 @@ impl PostgresStore {
             execute(connection, BEGIN).await?;
             self.judge(connection, uses, now).await.map_err(unavailable(DOING))?
         };
+        for change in &judged.changes {
+            bound_keys::apply(connection, change)
+                .await
+                .map_err(unavailable(DOING))?;
+        }
         let rows = draft.rows(&judged.verdicts)?;
         // What is one statement is one transaction by itself, and one trip to the database instead of three.
         let alone = uses.is_empty() && record::is_one_statement(rows);

@@ -4,6 +4,7 @@
 //! lease is compared in the transaction that adds, so that a process which was paused for any time does no harm.
 
 mod authorities;
+mod bound_keys;
 mod chains;
 mod commit;
 mod connections;
@@ -36,8 +37,9 @@ use self::{
     place::{Access, Place},
 };
 use super::{
-    Authorities, AuthorityRow, BoxFuture, Changes, Commit, Compose, JoinTokenRow, Lease, LedgerRow, LedgerUse, LockRow,
-    RevocationRow, Revocations, Store, StoreError, TrailFilter, TrailRow, changes::Notices, ledger::MAX_ROWS,
+    Authorities, AuthorityRow, BoundKeyRow, BoxFuture, Changes, Commit, Compose, JoinTokenRow, Lease, LedgerRow,
+    LedgerUse, LockRow, RevocationRow, Revocations, Store, StoreError, TrailFilter, TrailRow, changes::Notices,
+    ledger::MAX_ROWS,
 };
 use crate::secret::Digest;
 
@@ -234,6 +236,24 @@ impl Store for PostgresStore {
             }
             Ok(added)
         })
+    }
+
+    fn bound_keys(&self) -> BoxFuture<'_, Result<Vec<BoundKeyRow>, StoreError>> {
+        Box::pin(within(
+            LONG,
+            "reading the machines' keys",
+            bound_keys::all(&self.others),
+        ))
+    }
+
+    fn bound_key(&self, thumbprint: Digest) -> BoxFuture<'_, Result<Option<BoundKeyRow>, StoreError>> {
+        let one = bound_keys::one(&self.others, thumbprint);
+        Box::pin(within(QUICK, "looking up a machine's key", one))
+    }
+
+    fn remove_bound_key<'a>(&'a self, registration: &'a str) -> BoxFuture<'a, Result<bool, StoreError>> {
+        let delete = bound_keys::delete(&self.others, registration);
+        Box::pin(within(QUICK, "removing a machine's keys", delete))
     }
 
     fn join_tokens(&self) -> BoxFuture<'_, Result<Vec<JoinTokenRow>, StoreError>> {

@@ -99,10 +99,10 @@ async fn apply(connection: &mut PgConnection, version: u32, statements: &'static
 }
 
 /// The format this program writes: the number of migrations.
-pub(super) const CURRENT: u32 = 2;
+pub(super) const CURRENT: u32 = 3;
 
 /// What leads from each format to the next; a migration that was released is never changed.
-const MIGRATIONS: [&str; CURRENT as usize] = [FIRST, SECOND];
+const MIGRATIONS: [&str; CURRENT as usize] = [FIRST, SECOND, THIRD];
 
 /// Any number that no other program of the same database is likely to lock: the first bytes of `cambio` and `store`.
 const MIGRATION: i64 = 0x6361_6d62_7374_6f72;
@@ -213,4 +213,22 @@ CREATE TABLE join_token (
   expires_seconds bigint NOT NULL
 );
 CREATE INDEX join_token_by_end ON join_token (expires_seconds);
+"#;
+
+/// Keys of machines.
+const THIRD: &str = r#"
+CREATE TABLE bound_key (
+  thumbprint bytea PRIMARY KEY,
+  jwk text NOT NULL,
+  registration text COLLATE "C" NOT NULL,
+  generation bigint NOT NULL,
+  attestor text NOT NULL,
+  machine text NOT NULL,
+  labels text NOT NULL,
+  registered_seconds bigint NOT NULL,
+  since_seconds bigint NOT NULL,
+  state text NOT NULL
+);
+CREATE INDEX bound_key_by_registration ON bound_key (registration, generation);
+CREATE INDEX bound_key_standing ON bound_key (registered_seconds, registration) WHERE state <> 'superseded';
 "#;

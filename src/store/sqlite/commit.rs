@@ -9,6 +9,7 @@ use sqlx::{Arguments, AssertSqlSafe, SqliteConnection, sqlite::SqliteArguments};
 use super::{
     SqliteStore, StoreError,
     batched::{ROWS_MAX, repeated, size_for},
+    bound_keys,
     ledger::{self, Known},
     place::Ready,
     signed, unavailable,
@@ -48,6 +49,9 @@ impl SqliteStore {
         let judged = self.judge(ready, uses, now).await?;
         let rows = compose(&judged.verdicts);
         let digests = rows.iter().flat_map(|row| row.opens.iter().copied()).collect();
+        for change in &judged.changes {
+            bound_keys::apply(&mut ready.connection, change).await?;
+        }
         write(&mut ready.connection, &judged.inserts, rows).await?;
         ready.ledger_rows += judged.inserts.len() as u64;
         Ok(Commit {

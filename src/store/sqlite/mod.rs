@@ -4,6 +4,7 @@
 
 mod authorities;
 mod batched;
+mod bound_keys;
 mod commit;
 mod join_tokens;
 mod ledger;
@@ -28,8 +29,9 @@ use tokio::sync::Mutex;
 
 use self::place::{Access, Held, Ready};
 use super::{
-    Authorities, AuthorityRow, BoxFuture, Changes, Commit, Compose, JoinTokenRow, Lease, LedgerRow, LedgerUse, LockRow,
-    RevocationRow, Revocations, Store, StoreError, TrailFilter, TrailRow, changes::Notices, ledger::MAX_ROWS,
+    Authorities, AuthorityRow, BoundKeyRow, BoxFuture, Changes, Commit, Compose, JoinTokenRow, Lease, LedgerRow,
+    LedgerUse, LockRow, RevocationRow, Revocations, Store, StoreError, TrailFilter, TrailRow, changes::Notices,
+    ledger::MAX_ROWS,
 };
 use crate::secret::Digest;
 
@@ -262,6 +264,18 @@ impl Store for SqliteStore {
             }
             Ok(added)
         })
+    }
+
+    fn bound_keys(&self) -> BoxFuture<'_, Result<Vec<BoundKeyRow>, StoreError>> {
+        Box::pin(bound_keys::all(&self.readers))
+    }
+
+    fn bound_key(&self, thumbprint: Digest) -> BoxFuture<'_, Result<Option<BoundKeyRow>, StoreError>> {
+        Box::pin(bound_keys::one(&self.readers, thumbprint))
+    }
+
+    fn remove_bound_key<'a>(&'a self, registration: &'a str) -> BoxFuture<'a, Result<bool, StoreError>> {
+        Box::pin(self.delete_bound_key(registration))
     }
 
     fn join_tokens(&self) -> BoxFuture<'_, Result<Vec<JoinTokenRow>, StoreError>> {

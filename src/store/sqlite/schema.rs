@@ -75,10 +75,10 @@ async fn apply(connection: &mut SqliteConnection, version: u32, statements: &'st
 }
 
 /// The format this program writes: the number of migrations.
-pub(super) const CURRENT: u32 = 3;
+pub(super) const CURRENT: u32 = 4;
 
 /// What leads from each format to the next; a migration that was released is never changed.
-const MIGRATIONS: [&str; CURRENT as usize] = [FIRST, SECOND, THIRD];
+const MIGRATIONS: [&str; CURRENT as usize] = [FIRST, SECOND, THIRD, FOURTH];
 
 /// `open_intent` holds the intents that no row of `trail` closed yet; it saves a search through the whole trail at every
 /// start. The trail's indexes leave out what is empty.
@@ -162,7 +162,7 @@ INSERT INTO revocation_generation (value) VALUES (0);
 ";
 
 /// Join tokens, by their digests.
-const THIRD: &str = "
+pub(super) const THIRD: &str = "
 CREATE TABLE join_token (
   id TEXT PRIMARY KEY,
   sha256 BLOB NOT NULL UNIQUE,
@@ -175,4 +175,22 @@ CREATE TABLE join_token (
   expires_seconds INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX join_token_by_end ON join_token (expires_seconds);
+";
+
+/// Keys of machines. The index by state holds what stands alone: replaced keys are found by their thumbprints.
+const FOURTH: &str = "
+CREATE TABLE bound_key (
+  thumbprint BLOB PRIMARY KEY,
+  jwk TEXT NOT NULL,
+  registration TEXT NOT NULL,
+  generation INTEGER NOT NULL,
+  attestor TEXT NOT NULL,
+  machine TEXT NOT NULL,
+  labels TEXT NOT NULL,
+  registered_seconds INTEGER NOT NULL,
+  since_seconds INTEGER NOT NULL,
+  state TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX bound_key_by_registration ON bound_key (registration, generation);
+CREATE INDEX bound_key_standing ON bound_key (registered_seconds, registration) WHERE state <> 'superseded';
 ";

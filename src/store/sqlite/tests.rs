@@ -11,8 +11,8 @@ use sqlx::{Connection, SqliteConnection};
 
 use super::*;
 use crate::store::{
-    LedgerVerdict,
-    suite::{Place, bearer, commit, join_token, moment, row, suite_for},
+    BoundKeyChange, LedgerVerdict,
+    suite::{Place, bearer, bound_key, commit, join_token, keeping, moment, row, suite_for},
 };
 
 struct Directory(tempfile::TempDir);
@@ -157,13 +157,13 @@ async fn refuses_a_newer_format_and_another_programs_file() {
     let directory = Directory::new();
     SqliteStore::open(&directory.url()).await.unwrap().close().await;
     directory
-        .alter("UPDATE fact SET value = '4' WHERE name = 'format'")
+        .alter("UPDATE fact SET value = '5' WHERE name = 'format'")
         .await;
     for refused in [
         SqliteStore::open(&directory.url()).await,
         SqliteStore::open_read_only(&directory.url()).await,
     ] {
-        assert!(matches!(refused, Err(StoreError::Format { found, expected: 3 }) if found == "4"));
+        assert!(matches!(refused, Err(StoreError::Format { found, expected: 4 }) if found == "5"));
     }
 
     let directory = Directory::new();
@@ -314,7 +314,7 @@ async fn a_file_of_the_first_format_keeps_its_keys_and_takes_certificates() {
     first_format(&directory).await;
     assert!(matches!(
         SqliteStore::open_read_only(&directory.url()).await,
-        Err(StoreError::Format { found, expected: 3 }) if found == "1"
+        Err(StoreError::Format { found, expected: 4 }) if found == "1"
     ));
 
     let store = SqliteStore::open(&directory.url()).await.unwrap();
@@ -349,7 +349,7 @@ async fn a_file_of_the_second_format_keeps_its_keys_and_takes_join_tokens() {
         .await;
     assert!(matches!(
         SqliteStore::open_read_only(&directory.url()).await,
-        Err(StoreError::Format { found, expected: 3 }) if found == "2"
+        Err(StoreError::Format { found, expected: 4 }) if found == "2"
     ));
 
     let store = SqliteStore::open(&directory.url()).await.unwrap();
@@ -389,4 +389,27 @@ async fn t_03_one_of_64_tasks_uses_a_join_token_in_each_of_1000_rounds() {
         }
         assert_eq!(firsts, 1, "round {round}");
     }
+}
+
+#[tokio::test]
+async fn a_file_of_the_third_format_keeps_its_join_tokens_and_takes_keys_of_machines() {
+    let directory = Directory::new();
+    first_format(&directory).await;
+    directory.alter(schema::SECOND).await;
+    directory.alter(schema::THIRD).await;
+    directory
+        .alter(
+            "UPDATE fact SET value = '3' WHERE name = 'format';
+             INSERT INTO join_token VALUES ('a', zeroblob(32), zeroblob(32), 'plant', 'm', '{}', 'uid 0', 1, 2)",
+        )
+        .await;
+
+    let store = SqliteStore::open(&directory.url()).await.unwrap();
+
+    assert_eq!(store.join_tokens().await.unwrap().len(), 1);
+    let registered = BoundKeyChange::Register(Box::new(bound_key(1)));
+    commit(&store, &[keeping("one", registered)], vec![row("w", 1)])
+        .await
+        .unwrap();
+    assert_eq!(store.bound_keys().await.unwrap(), [bound_key(1)]);
 }

@@ -12,8 +12,8 @@ use super::*;
 use crate::{
     secret::Secret,
     store::{
-        Binding, LedgerVerdict, UseRule,
-        suite::{Place as Kept, bearer, commit, join_token, moment, row, suite_for},
+        Binding, BoundKeyChange, LedgerVerdict, UseRule,
+        suite::{Place as Kept, bearer, bound_key, commit, join_token, keeping, moment, row, suite_for},
     },
 };
 
@@ -172,6 +172,42 @@ async fn t_03_the_key_that_comes_first_on_either_replica_is_the_one_that_goes_on
         );
         assert_eq!((firsts, same, stolen), (1, 31, 32), "round {round}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn t_03_one_of_64_rotations_of_a_machines_key_on_two_replicas_is_made() {
+    let database = database!();
+    let stores = two(&database, Bounds::default()).await;
+    let first = bound_key(1);
+    let registers = keeping("token", BoundKeyChange::Register(Box::new(first.clone())));
+    commit(stores[0].as_ref(), &[registers], Vec::new()).await.unwrap();
+
+    let found = race(&stores, |task| {
+        let to = BoundKeyRow {
+            thumbprint: Digest::of(format!("next {task}").as_bytes()),
+            generation: 2,
+            ..first.clone()
+        };
+        let change = BoundKeyChange::Rotate {
+            from: first.thumbprint,
+            to: Box::new(to),
+        };
+        LedgerUse {
+            proof: Some((Digest::of(b"the first key ends"), moment(600))),
+            ..keeping(&format!("evidence {task}"), change)
+        }
+    })
+    .await;
+
+    let firsts = counted(&found, LedgerVerdict::First);
+    assert_eq!((firsts, counted(&found, LedgerVerdict::ProofReused)), (1, 63));
+    let winner = found
+        .iter()
+        .position(|verdict| *verdict == LedgerVerdict::First)
+        .unwrap();
+    let standing = stores[1].bound_keys().await.unwrap();
+    assert_eq!(standing.len(), 1);
+    assert_eq!(standing[0].thumbprint, Digest::of(format!("next {winner}").as_bytes()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

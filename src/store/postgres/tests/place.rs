@@ -210,12 +210,12 @@ async fn a_standby_is_refused_for_writing_and_will_do_for_reading() {
 async fn refuses_a_newer_format_and_another_programs_schema() {
     let database = database!();
     database.open(Bounds::default()).await.close().await;
-    database.sql("UPDATE cambio.fact SET value = '3' WHERE name = 'format'");
+    database.sql("UPDATE cambio.fact SET value = '4' WHERE name = 'format'");
     for refused in [
         PostgresStore::open(&database.options()).await,
         PostgresStore::open_read_only(&database.options()).await,
     ] {
-        assert!(matches!(refused, Err(StoreError::Format { found, expected: schema::CURRENT }) if found == "3"));
+        assert!(matches!(refused, Err(StoreError::Format { found, expected: schema::CURRENT }) if found == "4"));
     }
 
     let database = database!();
@@ -244,6 +244,7 @@ async fn a_database_of_the_first_format_keeps_its_facts_and_takes_join_tokens() 
     assert_eq!(store.fact("profile").await.unwrap().as_deref(), Some("production"));
     assert!(store.add_join_tokens(&[join_token(1)], moment(0)).await.unwrap());
     assert_eq!(store.join_tokens().await.unwrap(), [join_token(1)]);
+    assert_eq!(store.bound_keys().await.unwrap(), []);
     assert!(PostgresStore::open_read_only(&database.options()).await.is_ok());
 }
 
@@ -274,7 +275,7 @@ async fn replicas_that_start_at_once_make_the_tables_once() {
     for task in tasks {
         task.await.unwrap().unwrap();
     }
-    assert_eq!(database.sql("SELECT value FROM cambio.fact WHERE name = 'format'"), "2");
+    assert_eq!(database.sql("SELECT value FROM cambio.fact WHERE name = 'format'"), "3");
     assert_eq!(database.sql("SELECT count(*) FROM cambio.authority_generation"), "1");
 }
 
