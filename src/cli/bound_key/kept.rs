@@ -37,7 +37,7 @@ impl State {
     /// Opens the directory of the arguments or the environment.
     pub(super) fn open(arguments: &StateArguments, environment: &Environment) -> Result<Self, Failure> {
         let named = arguments.state_dir.as_deref();
-        let named = named.or_else(|| environment.variable("CAMBIO_STATE_DIR").map(Path::new));
+        let named = named.or_else(|| environment.variable(STATE_DIR).map(Path::new));
         let base = named.ok_or_else(|| {
             Failure::saying(Exit::Usage, "no directory for this machine's key is named")
                 .hint("give --state-dir PATH, or set CAMBIO_STATE_DIR")
@@ -123,10 +123,17 @@ impl Kept {
     }
 }
 
+/// Tells whether a machine's key is in a state directory, which is not made by looking.
+pub fn is_there(base: &Path) -> bool {
+    base.join("cambio").join(CURRENT).exists()
+}
+
 /// Makes a key.
 pub(super) fn generate() -> Result<SigningKey, Failure> {
     Ok(proof_key::generate()?)
 }
 
+/// The variable that names the state directory.
+pub const STATE_DIR: &str = "CAMBIO_STATE_DIR";
 const CURRENT: &str = "bound.json";
 const NEXT: &str = "bound-next.key";

@@ -17,6 +17,7 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 use self::kept::{Kept, State};
+pub use self::kept::{STATE_DIR, is_there};
 use super::{
     admin_socket::AdminArguments,
     client::{Gateway, GatewayArguments},

@@ -1,4 +1,5 @@
-//! Where a workload's evidence comes from: a file, a variable, its CI system, its pod, or its cloud's metadata service.
+//! Where a workload's evidence comes from: a file, a variable, its CI system, its pod, its cloud's metadata
+//! service, or a key of its own.
 //!
 //! Never shows a token, and never sends what a platform gave its workload anywhere but to the address that came with it.
 
@@ -7,6 +8,7 @@ mod azure;
 mod ci;
 mod gce;
 mod https;
+mod machine_key;
 mod mounted;
 mod platform;
 
@@ -61,10 +63,12 @@ pub enum Attest {
     GcpInstance,
     /// The managed identity of an Azure VM.
     AzureInstance,
+    /// The key that this machine registered with `cambio bound-key`, in CAMBIO_STATE_DIR.
+    BoundKey,
 }
 
 /// The places of [`Attest::Auto`]: what somebody set for Cambio before what a platform has for everybody.
-const PLACES: [Attest; 12] = [
+const PLACES: [Attest; 13] = [
     Attest::Auto,
     Attest::IdToken,
     Attest::GithubActions,
@@ -77,6 +81,7 @@ const PLACES: [Attest; 12] = [
     Attest::AwsIam,
     Attest::GcpInstance,
     Attest::AzureInstance,
+    Attest::BoundKey,
 ];
 
 /// Evidence as it was found.
@@ -179,6 +184,7 @@ impl Attest {
             Self::AwsIam => aws::look(asked).await,
             Self::GcpInstance => gce::look(asked).await,
             Self::AzureInstance => azure::look(asked).await,
+            Self::BoundKey => machine_key::look(asked),
         }
     }
 }

@@ -1,8 +1,18 @@
 use std::sync::Arc;
 
+use base64::{
+    Engine as _,
+    prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
+};
+use serde_json::{Value, json};
+
 use super::{mounted::from_reader, platform::Machine, *};
 use crate::{
-    cli::{environment::Environment, output::Output},
+    cli::{
+        environment::Environment,
+        output::Output,
+        proof_key::{self, KeyDirectory},
+    },
     clock::FakeClock,
     secret::SystemRandom,
 };
@@ -48,9 +58,79 @@ async fn says_where_it_looked_when_it_finds_nothing() {
       looked for AWS_CONTAINER_CREDENTIALS_RELATIVE_URI (is not set) or AWS_CONTAINER_CREDENTIALS_FULL_URI (is not set) or AWS_LAMBDA_FUNCTION_NAME (is not set) or AWS_EC2_METADATA_SERVICE_ENDPOINT (is not set) or a machine of Amazon's (it is none)
       looked for GCE_METADATA_HOST (is not set) or a machine of Google's (it is none)
       looked for IDENTITY_ENDPOINT (is not set) with IDENTITY_HEADER (is not set) or AZURE_POD_IDENTITY_AUTHORITY_HOST (is not set) or a machine of Azure's (it is none)
+      looked for CAMBIO_STATE_DIR (is not set) with a machine's key in it (is not there)
 
     hint: give the workload's token with --token-file PATH, or name the place with --attest SOURCE
     ");
+}
+
+/// Puts a key into a state directory, as `cambio bound-key register` does.
+fn registered() -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    let key = proof_key::generate().unwrap().to_pkcs8().unwrap();
+    let pkcs8 = BASE64_STANDARD.encode(key.as_slice());
+    let kept = json!({ "audience": "https://id.acme.example", "issuer": "urn:cambio:bound-key:plant", "pkcs8": pkcs8 });
+    let keys = KeyDirectory::at(directory.path()).unwrap();
+    keys.replace("bound.json", kept.to_string().as_bytes(), &SystemRandom)
+        .unwrap();
+    directory
+}
+
+fn of_machine(evidence: &Evidence) -> Value {
+    let claims = evidence.token.expose().split('.').nth(1).unwrap();
+    serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(claims).unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn a_machines_key_makes_evidence_when_nothing_else_does() {
+    let disk = registered();
+    let state = ("CAMBIO_STATE_DIR", disk.path().to_str().unwrap());
+
+    let made = found(EvidenceArguments::default(), &[state]).await.unwrap();
+    let again = found(EvidenceArguments::default(), &[state]).await.unwrap();
+    let other = found(EvidenceArguments::default(), &[state, ("CAMBIO_ID_TOKEN", "ours")]).await;
+
+    assert_eq!(made.holder, Holder::Process);
+    assert_eq!(of_machine(&made)["iss"], "urn:cambio:bound-key:plant");
+    assert_ne!(of_machine(&made)["jti"], of_machine(&again)["jti"]);
+    assert_eq!(other.unwrap().token.expose(), "ours");
+}
+
+#[tokio::test]
+async fn a_machines_key_is_taken_before_all_else_when_it_is_named() {
+    let disk = registered();
+    let arguments = EvidenceArguments {
+        attest: Attest::BoundKey,
+        ..EvidenceArguments::default()
+    };
+    let variables = [
+        ("CAMBIO_STATE_DIR", disk.path().to_str().unwrap()),
+        ("CAMBIO_ID_TOKEN", "ours"),
+    ];
+
+    let made = found(arguments.clone(), &variables).await.unwrap();
+    let nowhere = found(arguments.clone(), &[]).await.unwrap_err();
+    let empty = tempfile::tempdir().unwrap();
+    let nothing = found(arguments, &[("CAMBIO_STATE_DIR", empty.path().to_str().unwrap())]).await;
+
+    assert_eq!(of_machine(&made)["aud"], "https://id.acme.example");
+    assert_eq!(nowhere.exit(), Exit::Usage);
+    assert_eq!(nothing.unwrap_err().exit(), Exit::Unattested);
+}
+
+#[tokio::test]
+async fn looking_for_a_machines_key_makes_no_directory() {
+    let empty = tempfile::tempdir().unwrap();
+    let state = empty.path().join("state");
+
+    let failure = found(
+        EvidenceArguments::default(),
+        &[("CAMBIO_STATE_DIR", state.to_str().unwrap())],
+    )
+    .await;
+
+    assert_eq!(failure.unwrap_err().exit(), Exit::Unattested);
+    assert!(!state.exists());
 }
 
 #[tokio::test]
@@ -327,7 +407,7 @@ mod platforms {
             (asked.as_str(), bearer.unwrap().as_str()),
             ("POST /v3/jobs/0190-job/oidc/tokens", "Token the-bearer")
         );
-        let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+        let body: Value = serde_json::from_str(&body).unwrap();
         assert_eq!(
             body,
             json!({ "audience": "https://id.acme.example", "claims": ["organization_id", "pipeline_id"] })
