@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod architecture;
+#[cfg(feature = "dev")]
 mod aws_instance;
 #[cfg(feature = "dev")]
 mod bound_key;
@@ -42,6 +43,7 @@ mod manual;
 mod mtls;
 #[cfg(feature = "dev")]
 mod outside_root;
+#[cfg(feature = "dev")]
 mod platforms;
 mod readme;
 #[cfg(feature = "dev")]
@@ -59,6 +61,7 @@ mod server;
 mod traced;
 #[cfg(feature = "dev")]
 mod walkthroughs;
+#[cfg(feature = "dev")]
 mod whoami;
 #[cfg(feature = "dev")]
 mod wire;
