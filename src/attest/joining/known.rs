@@ -11,7 +11,7 @@ use crate::{
     store::JoinTokenRow,
 };
 
-/// A join token that was looked up and found; only [`KnownToken::look_up`] makes one.
+/// A join token that was looked up and found; only `look_up` makes one.
 #[derive(Clone, Debug)]
 pub struct KnownToken {
     row: JoinTokenRow,
