@@ -11,10 +11,11 @@ use std::{
 use axum::{
     extract::{ConnectInfo, FromRequestParts},
     http::{HeaderMap, request::Parts},
+    response::Response,
 };
 use tokio::sync::Semaphore;
 
-use super::{request_refusal::RequestRefusal, source::TrustedProxies};
+use super::{error::Refusal, request_refusal::RequestRefusal, source::TrustedProxies};
 use crate::{
     attest::{AttestRefusal, Challenges, ClientCertificate, Possession, dpop},
     gateway::{
@@ -110,6 +111,23 @@ impl ExchangeState {
         tokio::time::timeout(patience, self.0.in_flight.acquire_many(all))
             .await
             .is_ok()
+    }
+
+    /// Counts and times an answer; `written` says how a refusal is written down.
+    pub async fn counted(
+        &self,
+        endpoint: &'static str,
+        began: Instant,
+        answer: impl Future<Output = Result<Response, Refusal>>,
+        written: impl FnOnce(Refusal) -> Response,
+    ) -> Response {
+        let response = answer.await.unwrap_or_else(|refusal| {
+            self.metrics().refused(refusal.code);
+            written(refusal)
+        });
+        let status = response.status().as_u16();
+        self.metrics().answered(endpoint, status, began.elapsed().as_secs_f64());
+        response
     }
 
     /// Counts a request against its source's rate.

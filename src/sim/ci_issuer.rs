@@ -5,11 +5,6 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use aws_lc_rs::{
-    encoding::AsDer as _,
-    rsa::{KeyPair, KeySize},
-    signature::KeyPair as _,
-};
 use axum::{
     Json, Router,
     extract::{Path, Query, State},
@@ -17,10 +12,9 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Map, Value, json};
 
+use super::token_signer::TokenSigner;
 use crate::{
     clock::{Clock, unix_seconds},
     secret::{Random, hex},
@@ -30,8 +24,7 @@ use crate::{
 pub struct CiIssuer {
     issuer: String,
     audience: String,
-    signer: EncodingKey,
-    jwks: Value,
+    signer: TokenSigner,
     example: Map<String, Value>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
@@ -56,23 +49,11 @@ impl CiIssuer {
         example: Map<String, Value>,
         (clock, random): (Arc<dyn Clock>, Arc<dyn Random>),
     ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
-        let key = KeyPair::generate(KeySize::Rsa2048)?;
-        let public = key.public_key();
-        let encoded = |number: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(number);
-        let modulus = public.modulus();
-        let jwks = json!({ "keys": [{
-            "kty": "RSA", "use": "sig", "alg": "RS256", "kid": KEY_ID,
-            "n": encoded(modulus.big_endian_without_leading_zero()),
-            "e": encoded(public.exponent().big_endian_without_leading_zero()),
-        }] });
-        let pkcs8: aws_lc_rs::encoding::Pkcs8V1Der<'_> = key.as_der()?;
-        let pem = pem("PRIVATE KEY", pkcs8.as_ref());
-        let signer = EncodingKey::from_rsa_pem(pem.as_bytes())?;
+        let signer = TokenSigner::rs256(KEY_ID)?;
         Ok(Self {
             issuer,
             audience,
             signer,
-            jwks,
             example,
             clock,
             random,
@@ -97,9 +78,7 @@ impl CiIssuer {
         ] {
             claims.entry(claim).or_insert(value);
         }
-        let mut header = Header::new(Algorithm::RS256);
-        header.kid = Some(KEY_ID.to_owned());
-        Ok(jsonwebtoken::encode(&header, &claims, &self.signer)?)
+        self.signer.sign(&claims)
     }
 
     /// Signs the claims of the example job.
@@ -144,7 +123,7 @@ async fn discovery(State(issuer): State<Arc<CiIssuer>>) -> Json<Value> {
 }
 
 async fn jwks(State(issuer): State<Arc<CiIssuer>>) -> Json<Value> {
-    Json(issuer.jwks.clone())
+    Json(issuer.signer.jwks())
 }
 
 async fn token(State(issuer): State<Arc<CiIssuer>>, Json(claims): Json<Map<String, Value>>) -> Response {
@@ -216,13 +195,3 @@ pub const GITHUB_REQUEST: &str = "/_apis/pipelines/1/idtoken?api-version=2.0";
 const GITHUB_REQUEST_PATH: &str = "/_apis/pipelines/1/idtoken";
 /// Buildkite's optional claims that presets read.
 const OPTIONAL: [&str; 2] = ["organization_id", "pipeline_id"];
-
-fn pem(label: &str, der: &[u8]) -> String {
-    let body = base64::prelude::BASE64_STANDARD.encode(der);
-    let lines: Vec<&str> = body
-        .as_bytes()
-        .chunks(64)
-        .filter_map(|line| std::str::from_utf8(line).ok())
-        .collect();
-    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
-}

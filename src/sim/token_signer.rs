@@ -106,16 +106,16 @@ impl TokenSigner {
     /// # Errors
     /// Fails where the library fails.
     pub fn sign(&self, claims: &Map<String, Value>) -> Result<String, SignerError> {
-        self.sign_typed("JWT", claims)
+        self.sign_typed(Some("JWT"), claims)
     }
 
-    /// Signs claims under another `typ`.
+    /// Signs claims under another `typ`, or none.
     ///
     /// # Errors
     /// Fails where the library fails.
-    pub fn sign_typed(&self, typ: &str, claims: &Map<String, Value>) -> Result<String, SignerError> {
+    pub fn sign_typed(&self, typ: Option<&str>, claims: &Map<String, Value>) -> Result<String, SignerError> {
         let mut header = Header::new(self.algorithm);
-        header.typ = Some(typ.to_owned());
+        header.typ = typ.map(str::to_owned);
         header.kid = Some(self.kid.clone());
         header.x5t.clone_from(&self.x5t);
         Ok(jsonwebtoken::encode(&header, claims, &self.key)?)

@@ -122,11 +122,13 @@ fn last_of_path(path: &str) -> Option<&str> {
     last.filter(|_| path.len() <= MAX_PATH_BYTES)
 }
 
-fn is_name(text: &str, min: usize) -> bool {
+/// Tells whether a role or a session can be called so.
+pub(super) fn is_name(text: &str, min: usize) -> bool {
     (min..=MAX_NAME_BYTES).contains(&text.len()) && is_part(text)
 }
 
-fn is_part(text: &str) -> bool {
+/// Tells whether this is of the characters of names; a glob or `..` is not.
+pub(super) fn is_part(text: &str) -> bool {
     let inner = |byte: u8| byte.is_ascii_alphanumeric() || b"_+=,.@-".contains(&byte);
     !text.is_empty() && text != "." && text != ".." && text.bytes().all(inner)
 }

@@ -72,7 +72,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Returns the next element, which has this tag.
-    pub(super) fn expect(&mut self, tag: u8) -> Result<Element<'a>, BerRefused> {
+    pub(super) fn required(&mut self, tag: u8) -> Result<Element<'a>, BerRefused> {
         let found = self.next()?;
         found.filter(|element| element.tag == tag).ok_or(BerRefused::Tag {
             found: found.map(|element| element.tag),
@@ -241,7 +241,7 @@ mod tests {
 
         assert_eq!(told.content, marked.content);
         let mut inside = marked.inside().unwrap();
-        assert_eq!(inside.expect(0x02).unwrap().content, [5]);
+        assert_eq!(inside.required(0x02).unwrap().content, [5]);
         assert_eq!(inside.end(), Ok(()));
     }
 

@@ -43,25 +43,25 @@ impl<'a> SignedData<'a> {
             return Err(SignedDataRefused::Oversized { found: bytes.len() });
         }
         let mut outside = Reader::new(bytes, Ends::Marked);
-        let info = outside.expect(SEQUENCE)?;
+        let info = outside.required(SEQUENCE)?;
         outside.end()?;
         let mut info = info.inside()?;
-        object(info.expect(OBJECT)?, SIGNED_DATA, "content type")?;
-        let mut explicit = info.expect(CONTEXT_0)?.inside()?;
+        object(info.required(OBJECT)?, SIGNED_DATA, "content type")?;
+        let mut explicit = info.required(CONTEXT_0)?.inside()?;
         info.end()?;
-        let mut parts = explicit.expect(SEQUENCE)?.inside()?;
+        let mut parts = explicit.required(SEQUENCE)?.inside()?;
         explicit.end()?;
-        let version = parts.expect(INTEGER)?.content;
+        let version = parts.required(INTEGER)?.content;
         if !matches!(version, [1 | 3]) {
             return Err(SignedDataRefused::Version { of: "SignedData" });
         }
-        parts.expect(SET)?; // The digest algorithms, which the signer repeats.
-        let content_unverified = content(parts.expect(SEQUENCE)?)?;
+        parts.required(SET)?; // The digest algorithms, which the signer repeats.
+        let content_unverified = content(parts.required(SEQUENCE)?)?;
         let certificates = match parts.optional(CONTEXT_0)? {
             Some(found) => certificates(found)?,
             None => Vec::new(),
         };
-        let mut signers = parts.expect(SET)?.inside_told()?;
+        let mut signers = parts.required(SET)?.inside_told()?;
         parts.end()?; // Revocation lists would have stood before the signers.
         let signer = signers.next()?.ok_or(SignedDataRefused::Signers { found: "none" })?;
         if signers.next()?.is_some() {
@@ -81,22 +81,22 @@ impl<'a> SignerInfo<'a> {
             return Err(tag(element, SEQUENCE).into());
         }
         let mut parts = element.inside_told()?;
-        let version = parts.expect(INTEGER)?.content;
+        let version = parts.required(INTEGER)?.content;
         let (id, expected) = match parts.optional(KEY_IDENTIFIER)? {
             Some(key) => (SignerId::SubjectKey(key.content), [3]),
-            None => (issuer_and_serial(parts.expect(SEQUENCE)?)?, [1]),
+            None => (issuer_and_serial(parts.required(SEQUENCE)?)?, [1]),
         };
         if version != expected {
             return Err(SignedDataRefused::Version { of: "SignerInfo" });
         }
         // Azure writes the signature's algorithm in the digest's place; both mean SHA-256.
-        algorithm(parts.expect(SEQUENCE)?, &[SHA256, RSA_WITH_SHA256], "digest")?;
+        algorithm(parts.required(SEQUENCE)?, &[SHA256, RSA_WITH_SHA256], "digest")?;
         let attributes = match parts.optional(CONTEXT_0)? {
             Some(found) => Some(Attributes::read(found)?),
             None => None,
         };
-        algorithm(parts.expect(SEQUENCE)?, &[RSA, RSA_WITH_SHA256], "signature")?;
-        let signature = parts.expect(OCTETS)?.content;
+        algorithm(parts.required(SEQUENCE)?, &[RSA, RSA_WITH_SHA256], "signature")?;
+        let signature = parts.required(OCTETS)?.content;
         parts.end()?;
         Ok(Self {
             id,
@@ -116,8 +116,8 @@ impl<'a> Attributes<'a> {
                 return Err(tag(attribute, SEQUENCE).into());
             }
             let mut parts = attribute.inside_told()?;
-            let name = parts.expect(OBJECT)?.content;
-            let mut values = parts.expect(SET)?.inside_told()?;
+            let name = parts.required(OBJECT)?.content;
+            let mut values = parts.required(SET)?.inside_told()?;
             parts.end()?;
             if seen.contains(&name) || seen.len() == MAX_ATTRIBUTES {
                 return Err(SignedDataRefused::Attributes {
@@ -126,10 +126,10 @@ impl<'a> Attributes<'a> {
             }
             seen.push(name);
             if name == CONTENT_TYPE {
-                content_type = Some(values.expect(OBJECT)?.content);
+                content_type = Some(values.required(OBJECT)?.content);
                 values.end()?;
             } else if name == MESSAGE_DIGEST {
-                message_digest = Some(values.expect(OCTETS)?.content);
+                message_digest = Some(values.required(OCTETS)?.content);
                 values.end()?;
             }
         }
@@ -150,7 +150,7 @@ impl<'a> Attributes<'a> {
 /// Reads the content, which may come in pieces.
 fn content(element: Element<'_>) -> Result<Vec<u8>, SignedDataRefused> {
     let mut parts = element.inside()?;
-    object(parts.expect(OBJECT)?, DATA, "signed content type")?;
+    object(parts.required(OBJECT)?, DATA, "signed content type")?;
     let mut explicit = parts
         .optional(CONTEXT_0)?
         .ok_or(SignedDataRefused::Detached)?
@@ -191,8 +191,8 @@ fn certificates(element: Element<'_>) -> Result<Vec<&[u8]>, SignedDataRefused> {
 
 fn issuer_and_serial(element: Element<'_>) -> Result<SignerId<'_>, SignedDataRefused> {
     let mut parts = element.inside_told()?;
-    let issuer = parts.expect(SEQUENCE)?.whole;
-    let serial = parts.expect(INTEGER)?.content;
+    let issuer = parts.required(SEQUENCE)?.whole;
+    let serial = parts.required(INTEGER)?.content;
     parts.end()?;
     Ok(SignerId::IssuerAndSerial { issuer, serial })
 }
@@ -207,7 +207,7 @@ fn object(element: Element<'_>, expected: &[u8], of: &'static str) -> Result<(),
 /// Reads an AlgorithmIdentifier without parameters, or with NULL for them.
 fn algorithm(element: Element<'_>, taken: &[&[u8]], of: &'static str) -> Result<(), SignedDataRefused> {
     let mut parts = element.inside_told()?;
-    let name = parts.expect(OBJECT)?.content;
+    let name = parts.required(OBJECT)?.content;
     let parameters = parts.optional(NULL)?;
     parts.end()?;
     if taken.contains(&name) && parameters.is_none_or(|null| null.content.is_empty()) {

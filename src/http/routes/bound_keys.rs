@@ -80,19 +80,9 @@ pub struct BoundKeyResponse {
     )
 )]
 pub async fn post(State(state): State<ExchangeState>, caller: Caller, body: Body) -> Response {
-    let response = match answer(&state, &caller, body).await {
-        Ok(response) => response,
-        Err(refusal) => {
-            state.metrics().refused(refusal.code);
-            refusal.into_problem(None)
-        }
-    };
-    state.metrics().answered(
-        "bound_keys",
-        response.status().as_u16(),
-        caller.began.elapsed().as_secs_f64(),
-    );
-    response
+    let answer = answer(&state, &caller, body);
+    let counted = state.counted("bound_keys", caller.began, answer, |refusal| refusal.into_problem(None));
+    counted.await
 }
 
 async fn answer(state: &ExchangeState, caller: &Caller, body: Body) -> Result<Response, Refusal> {

@@ -62,19 +62,9 @@ pub struct TokenResponse {
     )
 )]
 pub async fn post(State(state): State<ExchangeState>, caller: Caller, body: Body) -> Response {
-    let response = match answer(&state, &caller, body).await {
-        Ok(response) => response,
-        Err(refusal) => {
-            state.metrics().refused(refusal.code);
-            refusal.into_oauth(None)
-        }
-    };
-    state.metrics().answered(
-        "token",
-        response.status().as_u16(),
-        caller.began.elapsed().as_secs_f64(),
-    );
-    response
+    let answer = answer(&state, &caller, body);
+    let counted = state.counted("token", caller.began, answer, |refusal| refusal.into_oauth(None));
+    counted.await
 }
 
 async fn answer(state: &ExchangeState, caller: &Caller, body: Body) -> Result<Response, Refusal> {

@@ -76,19 +76,9 @@ pub struct WhoamiResponse {
     )
 )]
 pub async fn post(State(state): State<ExchangeState>, caller: Caller, body: Body) -> Response {
-    let response = match answer(&state, &caller, body).await {
-        Ok(response) => response,
-        Err(refusal) => {
-            state.metrics().refused(refusal.code);
-            refusal.into_problem(None)
-        }
-    };
-    state.metrics().answered(
-        "whoami",
-        response.status().as_u16(),
-        caller.began.elapsed().as_secs_f64(),
-    );
-    response
+    let answer = answer(&state, &caller, body);
+    let counted = state.counted("whoami", caller.began, answer, |refusal| refusal.into_problem(None));
+    counted.await
 }
 
 async fn answer(state: &ExchangeState, caller: &Caller, body: Body) -> Result<Response, Refusal> {

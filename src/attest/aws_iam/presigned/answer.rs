@@ -2,7 +2,8 @@
 //!
 //! It must never take an answer that contradicts itself, nor one of another partition than the host's (T-45, T-46).
 
-use super::arn::{Arn, Principal, is_account};
+use super::arn::{Arn, Principal};
+use crate::attest::aws_iam::arn::is_account;
 use crate::jose::{ClaimRefused, Claims, ClaimsRefused, Object, excerpt};
 
 /// Who signed the question, as AWS says.

@@ -51,6 +51,11 @@ struct Partition {
     regions: &'static [&'static str],
 }
 
+/// Tells whether AWS has this partition.
+pub(super) fn is_partition(name: &str) -> bool {
+    PARTITIONS.iter().any(|partition| partition.name == name)
+}
+
 /// The regions that are known; a new one needs a new version.
 const PARTITIONS: &[Partition] = &[
     Partition {

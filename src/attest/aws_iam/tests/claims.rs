@@ -357,7 +357,7 @@ async fn a_tag_that_is_no_text_is_refused() {
 #[tokio::test]
 async fn t_26_a_token_of_another_kind_is_refused() {
     let stage = Stage::start();
-    let token = stage.aws.signer().sign_typed("at+jwt", &stage.claims()).unwrap();
+    let token = stage.aws.signer().sign_typed(Some("at+jwt"), &stage.claims()).unwrap();
 
     let refusal = refused(stage.judge(&attestor(&stage.table()), &token).await);
 

@@ -322,7 +322,11 @@ async fn names_whose_resource_id_is_longer_than_an_attribute_are_refused() {
 #[tokio::test]
 async fn t_26_a_token_of_another_kind_is_refused() {
     let stage = Stage::start();
-    let token = stage.azure.signer().sign_typed("at+jwt", &stage.claims()).unwrap();
+    let token = stage
+        .azure
+        .signer()
+        .sign_typed(Some("at+jwt"), &stage.claims())
+        .unwrap();
 
     let refusal = refused(stage.judge(&attestor(&stage.table()), &token).await);
 

@@ -293,7 +293,7 @@ async fn names_and_ids_have_as_many_bytes_as_google_gives_them() {
 #[tokio::test]
 async fn t_26_a_token_of_another_kind_is_refused() {
     let stage = Stage::start();
-    let token = stage.gce.signer().sign_typed("at+jwt", &stage.claims()).unwrap();
+    let token = stage.gce.signer().sign_typed(Some("at+jwt"), &stage.claims()).unwrap();
 
     let refusal = refused(stage.judge(&attestor(&stage.pinning()), &token).await);
 

@@ -11,11 +11,6 @@ use std::{
     time::Duration,
 };
 
-use aws_lc_rs::{
-    encoding::AsDer as _,
-    rsa::{KeyPair, KeySize},
-    signature::KeyPair as _,
-};
 use axum::{
     Json, Router,
     extract::State,
@@ -23,15 +18,14 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde_json::{Map, Value, json};
 
 pub(super) use seed::SEED;
 
 use crate::{
     clock::{Clock, unix_seconds},
-    sim::{Mutation, Mutations},
+    sim::{Mutation, Mutations, token_signer::TokenSigner},
 };
 
 /// What may go wrong while a cluster is made.
@@ -40,10 +34,7 @@ pub type ClusterError = Box<dyn std::error::Error + Send + Sync>;
 /// A cluster with one signing key, and the pods that were run in it.
 pub struct ClusterSim {
     issuer: String,
-    kid: String,
-    signer: EncodingKey,
-    modulus: String,
-    exponent: String,
+    signer: TokenSigner,
     clock: Arc<dyn Clock>,
     objects: Mutex<Objects>,
     mutations: Mutations,
@@ -90,18 +81,9 @@ impl ClusterSim {
     /// # Errors
     /// Fails where no key can be made.
     pub fn new(issuer: String, kid: &str, clock: Arc<dyn Clock>) -> Result<Self, ClusterError> {
-        let key = KeyPair::generate(KeySize::Rsa2048)?;
-        let public = key.public_key();
-        let encoded = |number: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(number);
-        let pkcs8: aws_lc_rs::encoding::Pkcs8V1Der<'_> = key.as_der()?;
-        let body = base64::prelude::BASE64_STANDARD.encode(pkcs8.as_ref());
-        let pem = format!("-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----\n");
         Ok(Self {
             issuer,
-            kid: kid.to_owned(),
-            signer: EncodingKey::from_rsa_pem(pem.as_bytes())?,
-            modulus: encoded(public.modulus().big_endian_without_leading_zero()),
-            exponent: encoded(public.exponent().big_endian_without_leading_zero()),
+            signer: TokenSigner::rs256(kid)?,
             clock,
             objects: Mutex::default(),
             mutations: Mutations::default(),
@@ -190,17 +172,12 @@ impl ClusterSim {
     /// # Errors
     /// Fails where the library fails.
     pub fn sign(&self, claims: &Map<String, Value>) -> Result<String, ClusterError> {
-        let mut header = Header::new(Algorithm::RS256);
-        header.kid = Some(self.kid.clone());
-        header.typ = None;
-        Ok(jsonwebtoken::encode(&header, claims, &self.signer)?)
+        self.signer.sign_typed(None, claims)
     }
 
     /// Returns the key set.
     pub fn jwks(&self) -> Value {
-        json!({ "keys": [{
-            "use": "sig", "kty": "RSA", "alg": "RS256", "kid": self.kid, "n": self.modulus, "e": self.exponent,
-        }] })
+        self.signer.jwks()
     }
 
     /// Returns the API server's routes.
@@ -254,7 +231,8 @@ impl ClusterSim {
     }
 
     fn verified(&self, token: &str) -> Result<Map<String, Value>, String> {
-        let key = DecodingKey::from_rsa_components(&self.modulus, &self.exponent).map_err(|why| why.to_string())?;
+        let jwk = serde_json::from_value(self.signer.jwk().clone()).map_err(|why| why.to_string())?;
+        let key = DecodingKey::from_jwk(&jwk).map_err(|why| why.to_string())?;
         let mut validation = Validation::new(Algorithm::RS256);
         validation.validate_exp = false; // by the simulation's own clock
         validation.validate_aud = false;
