@@ -5,6 +5,7 @@
 pub mod ca;
 pub mod ci_issuer;
 pub mod documents;
+pub mod imds;
 pub mod server;
 pub mod signed_data;
 pub(crate) mod sigv4;

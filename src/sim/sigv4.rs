@@ -99,12 +99,7 @@ impl Signed {
 
     /// Checks the signature against the secret key.
     pub(crate) fn verify(&self, secret_key: &Secret) -> Result<(), SignatureRefused> {
-        let scope = self.scope.join("/");
-        let request = Digest::of(self.canonical_request.as_bytes());
-        let to_sign = format!("{ALGORITHM}\n{}\n{scope}\n{request}", self.date);
-        let first = format!("AWS4{}", secret_key.expose()).into_bytes();
-        let key = self.scope.iter().fold(first, |key, part| mac(&key, part.as_bytes()));
-        let expected = hex(&mac(&key, to_sign.as_bytes()));
+        let expected = signature(secret_key, (&self.date, &self.scope.join("/")), &self.canonical_request);
         constant_time::verify_slices_are_equal(expected.as_bytes(), self.signature.as_bytes()).map_err(|_differs| {
             mismatch(
                 "The request signature we calculated does not match the signature you provided. Check your AWS Secret \
@@ -112,6 +107,15 @@ impl Signed {
             )
         })
     }
+}
+
+/// Signs a canonical request; the scope is that of the credential, without the key's id.
+pub(crate) fn signature(secret_key: &Secret, (date, scope): (&str, &str), canonical_request: &str) -> String {
+    let request = Digest::of(canonical_request.as_bytes());
+    let to_sign = format!("{ALGORITHM}\n{date}\n{scope}\n{request}");
+    let first = format!("AWS4{}", secret_key.expose()).into_bytes();
+    let key = scope.split('/').fold(first, |key, part| mac(&key, part.as_bytes()));
+    hex(&mac(&key, to_sign.as_bytes()))
 }
 
 impl Claimed {
@@ -205,7 +209,8 @@ pub(crate) fn header(headers: &HeaderMap, name: &str) -> Option<String> {
     }
 }
 
-fn encode(text: &str) -> String {
+/// Percent-encodes all but the unreserved characters of RFC 3986.
+pub(crate) fn encode(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(byte).to_string(),

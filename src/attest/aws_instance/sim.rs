@@ -15,7 +15,10 @@ use axum::{
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 
-use crate::sim::signed_data::{Signer, SignerError, SignerParts, algorithm};
+use crate::sim::{
+    imds::Sessions,
+    signed_data::{Signer, SignerError, SignerParts, algorithm},
+};
 
 /// A region's signer.
 #[derive(Debug)]
@@ -122,30 +125,23 @@ impl InstanceSim {
     }
 
     /// Returns the metadata service.
-    pub fn router(self: Arc<Self>) -> Router {
+    pub fn router(self: Arc<Self>, sessions: Arc<Sessions>) -> Router {
         Router::new()
             .route("/latest/api/token", put(token))
             .route("/latest/dynamic/instance-identity/{part}", get(part))
-            .with_state(self)
+            .with_state((self, sessions))
     }
 }
 
-async fn token(headers: HeaderMap) -> Response {
-    let ttl = headers.get("x-aws-ec2-metadata-token-ttl-seconds");
-    let ttl: Option<u32> = ttl.and_then(|ttl| ttl.to_str().ok()?.parse().ok());
-    match ttl {
-        Some(1..=21_600) => TOKEN.into_response(),
-        Some(_) | None => StatusCode::BAD_REQUEST.into_response(),
-    }
+type Metadata = State<(Arc<InstanceSim>, Arc<Sessions>)>;
+
+async fn token(State((_, sessions)): Metadata, headers: HeaderMap) -> Response {
+    sessions.opened(&headers)
 }
 
-async fn part(State(instance): State<Arc<InstanceSim>>, Path(part): Path<String>, headers: HeaderMap) -> Response {
-    // IMDSv2: without a token nothing is told.
-    if headers
-        .get("x-aws-ec2-metadata-token")
-        .is_none_or(|token| token != TOKEN)
-    {
-        return StatusCode::UNAUTHORIZED.into_response();
+async fn part(State((instance, sessions)): Metadata, Path(part): Path<String>, headers: HeaderMap) -> Response {
+    if let Some(refused) = sessions.refused(&headers) {
+        return refused;
     }
     match part.as_str() {
         "document" => pretty(&instance.document()).into_response(),
@@ -175,5 +171,3 @@ fn in_lines(text: &str) -> String {
     out.push('\n');
     out
 }
-
-const TOKEN: &str = "AQAEAExampleToken==";

@@ -1,6 +1,6 @@
 //! A simulated Security Token Service that answers presigned questions, and the principals who sign them.
 //!
-//! It checks signatures by itself, from the request as it arrived; it shares no code with the attestor. The texts of its
+//! It checks signatures from the request as it arrived; it shares no code with the attestor. The texts of its
 //! errors are from memory and marked so; nothing depends on them.
 
 use std::{
@@ -9,7 +9,6 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use aws_lc_rs::{digest, hmac};
 use axum::{
     Router,
     extract::{RawQuery, State},
@@ -21,8 +20,8 @@ use serde_json::json;
 
 use crate::{
     clock::{Clock, rfc3339},
-    secret::hex,
-    sim::{Mutation, Mutations},
+    secret::{Digest, Secret},
+    sim::{Mutation, Mutations, sigv4},
 };
 
 /// The service, with the principals that it knows.
@@ -90,7 +89,7 @@ impl Principal {
         pairs.push(("X-Amz-SignedHeaders", "host;x-cambio-challenge".to_owned()));
         let query: Vec<String> = pairs
             .iter()
-            .map(|(name, value)| format!("{name}={}", percent(value)))
+            .map(|(name, value)| format!("{name}={}", sigv4::encode(value)))
             .collect();
         let query = query.join("&");
         let headers = format!("host:{}\nx-cambio-challenge:{}\n", question.host, question.challenge);
@@ -100,14 +99,9 @@ impl Principal {
 
     /// Signature version 4, over a query that is in order.
     fn signature(&self, query: &str, headers: &str, (date, scope): (&str, &str)) -> String {
-        let sha256 = |text: &str| hex(digest::digest(&digest::SHA256, text.as_bytes()).as_ref());
-        let canonical = format!("GET\n/\n{query}\n{headers}\nhost;x-cambio-challenge\n{}", sha256(""));
-        let to_sign = format!("AWS4-HMAC-SHA256\n{date}\n{scope}\n{}", sha256(&canonical));
-        let mut key = format!("AWS4{}", self.secret_access_key).into_bytes();
-        for part in scope.split('/') {
-            key = tag(&key, part);
-        }
-        hex(&tag(&key, &to_sign))
+        let nothing = Digest::of(b"");
+        let canonical = format!("GET\n/\n{query}\n{headers}\nhost;x-cambio-challenge\n{nothing}");
+        sigv4::signature(&Secret::new(self.secret_access_key.as_str()), (date, scope), &canonical)
     }
 }
 
@@ -241,23 +235,9 @@ fn failure(status: StatusCode, code: &str) -> Response {
     (status, axum::Json(body)).into_response()
 }
 
-fn tag(key: &[u8], text: &str) -> Vec<u8> {
-    hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), text.as_bytes())
-        .as_ref()
-        .to_vec()
-}
-
 /// `20260116T144000Z`.
 fn basic(moment: SystemTime) -> String {
     rfc3339(moment).chars().filter(|one| !"-:".contains(*one)).collect()
-}
-
-fn percent(value: &str) -> String {
-    let one = |byte: u8| match byte {
-        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
-        _ => format!("%{byte:02X}"),
-    };
-    value.bytes().map(one).collect()
 }
 
 fn unpercent(value: &str) -> String {

@@ -1,8 +1,8 @@
 //! The metadata service of an instance, version 2: a session first, then the role's credentials.
 //!
-//! It answers nobody without a session's token, and nobody whom another sent.
+//! It answers nobody without a session.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use axum::{
     Router,
@@ -14,7 +14,7 @@ use axum::{
 use serde_json::json;
 
 use super::AwsAccountSim;
-use crate::{clock, secret::hex};
+use crate::clock;
 
 type Account = State<Arc<AwsAccountSim>>;
 
@@ -30,41 +30,26 @@ pub(super) fn router(account: Arc<AwsAccountSim>) -> Router {
         .with_state(account)
 }
 
-/// Opens a session.
 async fn session(State(account): Account, headers: HeaderMap) -> Response {
-    if headers.contains_key("x-forwarded-for") {
-        return (StatusCode::BAD_REQUEST, "").into_response();
-    }
-    let seconds = headers.get(TTL).and_then(|value| value.to_str().ok());
-    let seconds = seconds.and_then(|value| value.parse::<u64>().ok());
-    let Some(seconds) = seconds.filter(|seconds| (1..=MAX_TTL_SECONDS).contains(seconds)) else {
-        return (StatusCode::BAD_REQUEST, "").into_response();
-    };
-    let Ok(bytes) = account.drawn(42) else {
-        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
-    };
-    let token = hex(&bytes);
-    let ends = account.clock.now() + Duration::from_secs(seconds);
-    account.state().sessions.insert(token.clone(), ends);
-    ([(TTL, seconds.to_string())], token).into_response()
+    account.sessions.opened(&headers)
 }
 
 async fn role(State(account): Account, headers: HeaderMap) -> Response {
-    if let Some(refused) = refused(&account, &headers) {
+    if let Some(refused) = account.sessions.refused(&headers) {
         return refused;
     }
     account.instance().role.into_response()
 }
 
 async fn region(State(account): Account, headers: HeaderMap) -> Response {
-    if let Some(refused) = refused(&account, &headers) {
+    if let Some(refused) = account.sessions.refused(&headers) {
         return refused;
     }
     account.instance().region.into_response()
 }
 
 async fn credentials_of(State(account): Account, Path(role): Path<String>, headers: HeaderMap) -> Response {
-    if let Some(refused) = refused(&account, &headers) {
+    if let Some(refused) = account.sessions.refused(&headers) {
         return refused;
     }
     if role != account.instance().role {
@@ -85,15 +70,3 @@ async fn credentials_of(State(account): Account, Path(role): Path<String>, heade
     }))
     .into_response()
 }
-
-fn refused(account: &AwsAccountSim, headers: &HeaderMap) -> Option<Response> {
-    let token = headers.get(TOKEN).and_then(|value| value.to_str().ok());
-    let ends = token.and_then(|token| account.state().sessions.get(token).copied());
-    let counts = ends.is_some_and(|ends| account.clock.now() < ends);
-    (!counts).then(|| StatusCode::UNAUTHORIZED.into_response())
-}
-
-const TOKEN: &str = "x-aws-ec2-metadata-token";
-const TTL: &str = "x-aws-ec2-metadata-token-ttl-seconds";
-/// EC2 User Guide: six hours.
-const MAX_TTL_SECONDS: u64 = 21_600;

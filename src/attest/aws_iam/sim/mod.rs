@@ -24,6 +24,7 @@ use crate::{
     secret::{NoRandomness, Random, Secret, hex},
     sim::{
         Listen,
+        imds::Sessions,
         token_signer::{SignerError, TokenSigner},
     },
 };
@@ -36,6 +37,7 @@ pub struct AwsAccountSim {
     metadata: String,
     rs256: TokenSigner,
     es384: TokenSigner,
+    sessions: Sessions,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     state: Mutex<AccountState>,
@@ -83,8 +85,6 @@ impl Ec2Instance {
 struct AccountState {
     instance: Ec2Instance,
     federation: Federation,
-    /// Session tokens of the metadata service, and when they end.
-    sessions: BTreeMap<String, SystemTime>,
     /// Credentials that were given out, by their key's id.
     credentials: BTreeMap<String, Credentials>,
 }
@@ -126,12 +126,12 @@ impl AwsAccountSim {
             metadata: metadata.url,
             rs256: TokenSigner::rs256("RSA_1")?,
             es384: TokenSigner::es384("EC384_1")?,
+            sessions: Sessions::new(Arc::clone(&clock), Arc::clone(&random)),
             clock,
             random,
             state: Mutex::new(AccountState {
                 instance,
                 federation: Federation::Enabled,
-                sessions: BTreeMap::new(),
                 credentials: BTreeMap::new(),
             }),
         });

@@ -5,7 +5,11 @@ use http_body_util::BodyExt as _;
 use tower::ServiceExt as _;
 
 use super::*;
-use crate::sim::signed_data::Document;
+use crate::{
+    clock::FakeClock,
+    secret::SystemRandom,
+    sim::{imds::Sessions, signed_data::Document},
+};
 
 fn in_base64(bytes: &[u8]) -> String {
     BASE64_STANDARD.encode(bytes)
@@ -152,6 +156,10 @@ fn t_52_what_has_not_the_form_is_malformed_and_not_repeated() {
 #[tokio::test]
 async fn what_the_metadata_service_serves_with_a_token_is_evidence_and_without_one_nothing() {
     let service = Arc::new(instance());
+    let sessions = Arc::new(Sessions::new(
+        FakeClock::at("2026-01-16T14:40:00Z"),
+        Arc::new(SystemRandom),
+    ));
     let ask = async |method: &str, path: &str, header: (&str, &str)| {
         let request = Request::builder()
             .method(method)
@@ -159,7 +167,11 @@ async fn what_the_metadata_service_serves_with_a_token_is_evidence_and_without_o
             .header(header.0, header.1)
             .body(axum::body::Body::empty())
             .unwrap();
-        let response = Arc::clone(&service).router().oneshot(request).await.unwrap();
+        let response = Arc::clone(&service)
+            .router(Arc::clone(&sessions))
+            .oneshot(request)
+            .await
+            .unwrap();
         let status = response.status();
         let body = response.into_body().collect().await.unwrap().to_bytes();
         (status, String::from_utf8(body.to_vec()).unwrap())
