@@ -26,6 +26,9 @@ mod signed_token;
 mod span;
 pub mod spiffe;
 mod standing;
+#[cfg(test)]
+#[cfg(feature = "dev")]
+mod suite;
 mod table;
 mod token_claims;
 pub mod unclaimed;

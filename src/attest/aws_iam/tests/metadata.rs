@@ -43,7 +43,7 @@ impl Stage {
     /// Starts at the host's time, by which AWS's client signs.
     fn start_now() -> Self {
         let stage = Self::start();
-        stage.clock.set(clock::system().now());
+        stage.place.clock.set(clock::system().now());
         stage
     }
 
@@ -104,7 +104,7 @@ async fn a_session_comes_first_and_lasts_as_long_as_was_asked() {
     }
     let session = stage.session("60").await.text;
     assert_eq!(stage.get(CREDENTIALS, &session).await.status, 200);
-    stage.clock.advance(seconds(60));
+    stage.place.clock.advance(seconds(60));
     assert_eq!(stage.get(CREDENTIALS, &session).await.status, 401);
 }
 
@@ -239,9 +239,9 @@ async fn the_simulated_sts_refuses_what_the_real_one_refuses() {
 async fn the_simulated_sts_lets_no_token_outlive_the_credentials() {
     let stage = Stage::start_now();
     let now = stage.now();
-    stage.clock.set(now - seconds(6 * 3600 - 60));
+    stage.place.clock.set(now - seconds(6 * 3600 - 60));
     let client = stage.client(&stage.credentials().await);
-    stage.clock.set(now);
+    stage.place.clock.set(now);
     let asked = |seconds| {
         let asked = client.get_web_identity_token().audience("a");
         asked.signing_algorithm("RS256").duration_seconds(seconds)
@@ -249,7 +249,7 @@ async fn the_simulated_sts_lets_no_token_outlive_the_credentials() {
 
     assert!(asked(60).send().await.is_ok());
     let longer = asked(61).send().await.unwrap_err();
-    stage.clock.advance(seconds(60));
+    stage.place.clock.advance(seconds(60));
     let over = asked(60).send().await.unwrap_err();
 
     assert_eq!(longer.code(), Some("SessionDurationEscalationException"));

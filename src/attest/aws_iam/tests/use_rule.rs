@@ -1,7 +1,10 @@
 //! How often a role's token serves, how old it may be, and who may come again with it.
 
 use super::*;
-use crate::{attest::Freshness, store::UseRule};
+use crate::{
+    attest::{Freshness, suite::claims as every},
+    store::UseRule,
+};
 
 fn bound(token: &str, now: SystemTime) -> Evidence {
     let possession = Possession::Dpop {
@@ -72,23 +75,9 @@ async fn max_age_and_session_max_can_be_set() {
 #[tokio::test]
 async fn expiry_and_beginning_have_a_leeway_of_30_s() {
     let stage = Stage::start();
-    let attestor = attestor(&stage.table());
     let token = stage.token(|_| {}); // lives five minutes
-    let at = |at: SystemTime| {
-        let (attestor, token) = (&attestor, &token);
-        async move { attestor.judge(&evidence(token), at).await }
-    };
 
-    attested(at(stage.now() + seconds(329)).await);
-    assert_eq!(
-        refused(at(stage.now() + seconds(330)).await).code(),
-        "attest.evidence_expired"
-    );
-    attested(at(stage.now() - seconds(30)).await);
-    assert_eq!(
-        refused(at(stage.now() - seconds(31)).await).code(),
-        "attest.evidence_not_yet_valid"
-    );
+    every::expiry_and_beginning_have_a_leeway_of_30_s(&stage, &token, 300).await;
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! What a token of a managed identity must say, each time wrong in one point.
 
 use super::*;
+use crate::attest::suite::claims as every;
 
 const OTHER_TENANT: &str = "1f9e8d7c-6b5a-4c3d-8e1f-0a1b2c3d4e5f";
 
@@ -57,16 +58,8 @@ async fn gives_no_attribute_that_it_did_not_announce() {
     let stage = Stage::start();
     let attestor = attestor(&stage.table());
 
-    let attestation = stage.attested(&attestor).await;
-
-    for (name, _) in attestation.attributes().iter() {
-        assert!(attestor.attributes().contains(&name), "{name}");
-    }
-    let pins = attestor.pins().unwrap();
-    let pinned = pins.ids.iter().flatten().chain(&pins.names);
-    for name in attestor.immutable().iter().chain(pinned) {
-        assert!(attestor.attributes().contains(name), "{name}");
-    }
+    every::gives_no_attribute_that_it_did_not_announce(&stage, &attestor).await;
+    every::pins_no_attribute_that_it_did_not_announce(&attestor);
 }
 
 #[tokio::test]
@@ -165,94 +158,44 @@ async fn a_token_without_the_type_of_identity_attests_too() {
 
 #[tokio::test]
 async fn a_token_serves_until_it_expires_and_what_comes_of_it_stands_an_hour_and_no_longer() {
-    let stage = Stage::start();
-    let attestor = attestor(&stage.table());
-    let token = stage.token(|_| {});
-    let expires = stage.now() + seconds(86_400);
-
-    for later in [0, 43_200, 82_800, 86_399] {
-        let now = stage.now() + seconds(later);
-        let attestation = attested(attestor.judge(&evidence(&token), now).await);
-
-        assert!(
-            attestation.ledger().is_none(),
-            "the metadata service hands the same token out again"
-        );
-        assert_eq!(
-            attestation.stands_until(),
-            expires.min(now + seconds(3600)),
-            "after {later} s"
-        );
-    }
+    every::a_token_serves_until_it_expires(&Stage::start(), 86_400, &[0, 43_200, 82_800, 86_399]).await;
 }
 
 #[tokio::test]
 async fn tm_54_a_token_lives_25_h_and_not_a_second_more() {
-    let stage = Stage::start();
-    let iat = unix_seconds(stage.now());
-    let living = |life: u64| {
-        stage.token(|claims| {
-            claims["iat"] = json!(iat);
-            claims["exp"] = json!(iat + life);
-        })
-    };
-    let attestor = attestor(&stage.table());
-
-    attested(stage.judge(&attestor, &living(90_000)).await);
-    let refusal = refused(stage.judge(&attestor, &living(90_001)).await);
-
-    assert!(refusal.to_string().contains("90001 s after `iat`"), "{refusal}");
+    every::a_token_lives_so_long_and_not_a_second_more(&Stage::start(), 90_000).await;
 }
 
 #[tokio::test]
 async fn expiry_and_beginning_have_a_leeway_of_30_s() {
     let stage = Stage::start();
-    let attestor = attestor(&stage.table());
     let token = stage.token(|claims| {
         let now = unix_seconds(stage.now());
         claims["iat"] = json!(now);
         claims["nbf"] = json!(now);
     });
-    let at = |at: SystemTime| {
-        let (attestor, token) = (&attestor, &token);
-        async move { attestor.judge(&evidence(token), at).await }
-    };
 
-    attested(at(stage.now() + seconds(86_429)).await);
-    assert_eq!(
-        refused(at(stage.now() + seconds(86_430)).await).code(),
-        "attest.evidence_expired"
-    );
-    attested(at(stage.now() - seconds(30)).await);
-    assert_eq!(
-        refused(at(stage.now() - seconds(31)).await).code(),
-        "attest.evidence_not_yet_valid"
-    );
+    every::expiry_and_beginning_have_a_leeway_of_30_s(&stage, &token, 86_400).await;
 }
 
 #[tokio::test]
 async fn wimse_wip_1_a_token_for_anybody_else_is_refused() {
-    let stage = Stage::start();
-    for audience in [
+    let audiences = [
         json!([AUDIENCE, "https://management.azure.com/"]),
         json!("https://management.azure.com/"),
         json!("api://AzureADTokenExchange"),
         json!("https://id.acme.example"),
         json!(format!("{AUDIENCE}/")),
         json!(AUDIENCE.to_uppercase()),
-    ] {
-        let refusal = stage.refused(|claims| claims["aud"] = audience.clone()).await;
+    ];
 
-        assert_eq!(refusal.code(), "attest.audience_mismatch", "{audience}: {refusal}");
-    }
+    every::refuses_each_audience(&Stage::start(), &audiences).await;
 }
 
 #[tokio::test]
 async fn each_claim_that_is_missing_or_of_another_type_is_named() {
-    type Change = fn(&mut Map<String, Value>);
     let stage = Stage::start();
-    let rows: &[(&str, Change)] = &[
-        ("sub", |claims| drop(claims.remove("sub"))),
+    let rows: &[(&str, every::Change)] = &[
         ("oid", |claims| drop(claims.remove("oid"))),
         ("oid", |claims| claims["oid"] = json!("admin@acme.example")),
         ("oid", |claims| {
@@ -277,24 +220,10 @@ async fn each_claim_that_is_missing_or_of_another_type_is_named() {
                  Microsoft.Web/sites/shop"
             );
         }),
-        ("exp", |claims| drop(claims.remove("exp"))),
-        ("exp", |claims| claims["exp"] = json!("9999999999")),
-        ("iat", |claims| drop(claims.remove("iat"))),
-        ("nbf", |claims| claims["nbf"] = json!("0")),
-        ("aud", |claims| drop(claims.remove("aud"))),
-        ("jti", |claims| {
-            claims.insert("jti".to_owned(), json!(""));
-        }),
     ];
-    for (claim, change) in rows {
-        let refusal = stage.refused(change).await;
 
-        assert_eq!(refusal.code(), "attest.claim_invalid", "{claim}: {refusal}");
-        assert!(
-            refusal.to_string().starts_with(&format!("claim `{claim}` is ")),
-            "{claim}: {refusal}"
-        );
-    }
+    every::names_each_claim(&stage, every::OF_ANY_TOKEN).await;
+    every::names_each_claim(&stage, rows).await;
 }
 
 #[tokio::test]
@@ -328,10 +257,5 @@ async fn t_26_a_token_of_another_kind_is_refused() {
         .sign_typed(Some("at+jwt"), &stage.claims())
         .unwrap();
 
-    let refusal = refused(stage.judge(&attestor(&stage.table()), &token).await);
-
-    assert_eq!(
-        refusal.to_string(),
-        "claim `typ` is `at+jwt`, expected `JWT` or nothing"
-    );
+    every::refuses_an_access_token(&stage, &token).await;
 }

@@ -1,11 +1,12 @@
 //! What a token of an instance must say, each time wrong in one point.
 
 use super::*;
+use crate::attest::suite::claims as every;
 
 #[tokio::test]
 async fn attests_an_instance_by_discovery_and_by_pinned_keys() {
     let stage = Stage::start();
-    for table in [stage.discovering(), stage.pinning()] {
+    for table in [stage.table(), stage.pinning()] {
         let attestation = stage.attested(&attestor(&table)).await;
 
         let expected = [
@@ -28,17 +29,9 @@ async fn gives_no_attribute_that_it_did_not_announce() {
     let stage = Stage::start();
     let attestor = attestor(&stage.pinning());
 
-    let attestation = stage.attested(&attestor).await;
-
-    for (name, _) in attestation.attributes().iter() {
-        assert!(attestor.attributes().contains(&name), "{name}");
-    }
-    let pins = attestor.pins().unwrap();
-    let pinned = pins.ids.iter().flatten().chain(&pins.names);
-    for name in attestor.immutable().iter().chain(pinned) {
-        assert!(attestor.attributes().contains(name), "{name}");
-    }
-    for ids in &pins.ids {
+    every::gives_no_attribute_that_it_did_not_announce(&stage, &attestor).await;
+    every::pins_no_attribute_that_it_did_not_announce(&attestor);
+    for ids in &attestor.pins().unwrap().ids {
         let fast = ids.iter().any(|id| attestor.immutable().contains(id));
         assert!(fast, "{ids:?} can pass to another");
     }
@@ -46,86 +39,41 @@ async fn gives_no_attribute_that_it_did_not_announce() {
 
 #[tokio::test]
 async fn a_token_serves_until_it_expires_and_what_comes_of_it_stands_no_longer() {
-    let stage = Stage::start();
-    let attestor = attestor(&stage.pinning());
-    let token = stage.token(|_| {});
-    let expires = stage.now() + seconds(3600);
-
-    for later in [0, 1800, 3599] {
-        let attestation = attested(attestor.judge(&evidence(&token), stage.now() + seconds(later)).await);
-
-        assert!(
-            attestation.ledger().is_none(),
-            "the metadata server hands the same token out again"
-        );
-        assert_eq!(attestation.stands_until(), expires, "after {later} s");
-    }
+    every::a_token_serves_until_it_expires(&Stage::start(), 3600, &[0, 1800, 3599]).await;
 }
 
 #[tokio::test]
 async fn an_attestation_stands_an_hour_although_the_token_lives_longer() {
-    let stage = Stage::start();
-    let exp = unix_seconds(stage.now()) + 86_400;
-    let token = stage.token(|claims| claims["exp"] = json!(exp));
-
-    let attestation = attested(stage.judge(&attestor(&stage.pinning()), &token).await);
-
-    assert_eq!(attestation.stands_until(), stage.now() + seconds(3600));
+    every::an_attestation_stands_an_hour_although_the_token_lives_longer(&Stage::start()).await;
 }
 
 #[tokio::test]
 async fn tm_54_a_token_lives_24_h_and_not_a_second_more() {
-    let stage = Stage::start();
-    let exp = unix_seconds(stage.now()) + 86_401;
-
-    let refusal = stage.refused(|claims| claims["exp"] = json!(exp)).await;
-
-    assert_eq!(refusal.code(), "attest.claim_invalid", "{refusal}");
-    assert!(refusal.to_string().contains("86401 s after `iat`"), "{refusal}");
+    every::a_token_lives_so_long_and_not_a_second_more(&Stage::start(), 86_400).await;
 }
 
 #[tokio::test]
 async fn expiry_and_beginning_have_a_leeway_of_30_s() {
     let stage = Stage::start();
-    let attestor = attestor(&stage.pinning());
     let token = stage.token(|_| {});
-    let at = |at: SystemTime| {
-        let (attestor, token) = (&attestor, &token);
-        async move { attestor.judge(&evidence(token), at).await }
-    };
 
-    attested(at(stage.now() + seconds(3629)).await);
-    assert_eq!(
-        refused(at(stage.now() + seconds(3630)).await).code(),
-        "attest.evidence_expired"
-    );
-    attested(at(stage.now() - seconds(30)).await);
-    assert_eq!(
-        refused(at(stage.now() - seconds(31)).await).code(),
-        "attest.evidence_not_yet_valid"
-    );
+    every::expiry_and_beginning_have_a_leeway_of_30_s(&stage, &token, 3600).await;
 }
 
 #[tokio::test]
 async fn wimse_wip_1_a_token_for_anybody_else_as_well_is_refused() {
     let stage = Stage::start();
-    for audience in [
+    let audiences = [
         json!([AUDIENCE, "https://vault.acme.example"]),
         json!("https://vault.acme.example"),
-        json!([]),
         json!(format!("{AUDIENCE}/")),
         json!(AUDIENCE.strip_suffix('e').unwrap()),
         json!("//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/providers/p"),
-    ] {
-        let refusal = stage.refused(|claims| claims["aud"] = audience.clone()).await;
+    ];
 
-        let code = if audience == json!([]) {
-            "attest.claim_invalid"
-        } else {
-            "attest.audience_mismatch"
-        };
-        assert_eq!(refusal.code(), code, "{audience}: {refusal}");
-    }
+    every::refuses_each_audience(&stage, &audiences).await;
+    let nobody = stage.refused(|claims| claims["aud"] = json!([])).await;
+    assert_eq!(nobody.code(), "attest.claim_invalid", "{nobody}");
 }
 
 #[tokio::test]
@@ -211,24 +159,12 @@ async fn t_48_an_address_that_is_not_verified_names_nobody() {
 
 #[tokio::test]
 async fn each_claim_that_is_missing_or_of_another_type_is_named() {
-    type Change = fn(&mut Map<String, Value>);
     let stage = Stage::start();
-    let rows: &[(&str, Change)] = &[
-        ("sub", |claims| drop(claims.remove("sub"))),
+    let rows: &[(&str, every::Change)] = &[
         ("sub", |claims| {
             claims["sub"] = json!("deploy@acme-prod.iam.gserviceaccount.com");
         }),
         ("sub", |claims| claims["sub"] = json!("1".repeat(33))),
-        ("exp", |claims| drop(claims.remove("exp"))),
-        ("exp", |claims| claims["exp"] = json!("9999999999")),
-        ("iat", |claims| drop(claims.remove("iat"))),
-        ("nbf", |claims| {
-            claims.insert("nbf".to_owned(), json!("0"));
-        }),
-        ("aud", |claims| drop(claims.remove("aud"))),
-        ("jti", |claims| {
-            claims.insert("jti".to_owned(), json!(""));
-        }),
         ("email", |claims| claims["email"] = json!(["a@b.example"])),
         ("email_verified", |claims| claims["email_verified"] = json!("true")),
         ("google", |claims| claims["google"] = json!("compute_engine")),
@@ -263,15 +199,9 @@ async fn each_claim_that_is_missing_or_of_another_type_is_named() {
             engine(claims, |engine| drop(engine.remove("zone")));
         }),
     ];
-    for (claim, change) in rows {
-        let refusal = stage.refused(change).await;
 
-        assert_eq!(refusal.code(), "attest.claim_invalid", "{claim}: {refusal}");
-        assert!(
-            refusal.to_string().starts_with(&format!("claim `{claim}` is ")),
-            "{claim}: {refusal}"
-        );
-    }
+    every::names_each_claim(&stage, every::OF_ANY_TOKEN).await;
+    every::names_each_claim(&stage, rows).await;
 }
 
 #[tokio::test]
@@ -295,12 +225,7 @@ async fn t_26_a_token_of_another_kind_is_refused() {
     let stage = Stage::start();
     let token = stage.gce.signer().sign_typed(Some("at+jwt"), &stage.claims()).unwrap();
 
-    let refusal = refused(stage.judge(&attestor(&stage.pinning()), &token).await);
-
-    assert_eq!(
-        refusal.to_string(),
-        "claim `typ` is `at+jwt`, expected `JWT` or nothing"
-    );
+    every::refuses_an_access_token(&stage, &token).await;
 }
 
 #[tokio::test]

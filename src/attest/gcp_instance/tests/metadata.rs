@@ -40,7 +40,7 @@ async fn what_an_instance_gets_in_the_format_full_attests_it() {
     let url = identity(&stage, &format!("audience={AUDIENCE}&format=full"));
 
     let answer = get(&url, &[FLAVOR]).await;
-    let attestation = attested(stage.judge(&attestor(&stage.discovering()), &answer.text).await);
+    let attestation = attested(stage.judge(&attestor(&stage.table()), &answer.text).await);
 
     assert_eq!((answer.status, answer.flavor.as_str()), (200, "Google"));
     assert_eq!(attestation.attributes().get("gcp.instance_name"), Some("deploy-1"));
@@ -55,7 +55,7 @@ async fn what_an_instance_gets_in_the_format_standard_attests_nobody() {
     ] {
         let answer = get(&identity(&stage, &query), &[FLAVOR]).await;
 
-        let refusal = refused(stage.judge(&attestor(&stage.discovering()), &answer.text).await);
+        let refusal = refused(stage.judge(&attestor(&stage.table()), &answer.text).await);
 
         assert!(refusal.to_string().contains("`format=full`"), "{query}: {refusal}");
     }

@@ -9,7 +9,7 @@ const REVIEWS: &str = "/apis/authentication.k8s.io/v1/tokenreviews";
 
 /// Returns an attestor whose API server gives one answer to everything.
 fn answering(stage: &Stage, answer: &Value) -> KubernetesAttestor {
-    let bound = stage.loopback.bind().unwrap();
+    let bound = stage.place.loopback.bind().unwrap();
     let answer = answer.clone();
     let route = post(move || {
         let answer = answer.clone();
@@ -17,7 +17,7 @@ fn answering(stage: &Stage, answer: &Value) -> KubernetesAttestor {
     });
     (bound.serve)(Router::new().route(REVIEWS, route));
     let review = stage.reviewing().replace(&stage.url, &bound.url);
-    attestor(&format!("{}{review}", stage.discovering()))
+    attestor(&format!("{}{review}", stage.table()))
 }
 
 /// Returns the answer that confirms the stage's pod.
@@ -70,7 +70,7 @@ async fn t_68_a_deleted_pod_or_account_or_one_that_was_replaced_is_refused() {
     ];
     for (what, change) in rows {
         let stage = Stage::start();
-        let (reviewed, by_keys) = (stage.reviewed(), attestor(&stage.discovering()));
+        let (reviewed, by_keys) = (stage.reviewed(), attestor(&stage.table()));
         let token = stage.token(|_| {});
         attested(stage.judge(&reviewed, &token).await);
         change(&stage);
@@ -233,14 +233,14 @@ async fn a_reviewer_that_may_not_review_attests_nobody_and_the_file_is_read_anew
 async fn t_17_nobody_is_asked_about_a_token_that_was_not_found_in_order_here() {
     let stage = Stage::start();
     let attestor = stage.reviewed();
-    let (other, _) = started(&stage.loopback, "kid-1", &stage.clock);
+    let (other, _) = started(&stage.place, "kid-1");
     for token in [
         other.sign(&stage.claims()).unwrap(),
         stage.token(|claims| claims["aud"] = json!(["https://other.example"])),
         stage.token(|claims| claims["exp"] = claims["iat"].clone()),
         stage.token(|claims| claims["sub"] = json!("system:serviceaccount:shop:admin")),
     ] {
-        stage.clock.advance(seconds(31));
+        stage.place.clock.advance(seconds(31));
 
         refused(stage.judge(&attestor, &token).await);
     }
@@ -252,7 +252,7 @@ async fn t_17_nobody_is_asked_about_a_token_that_was_not_found_in_order_here() {
 async fn t_17_a_redirect_is_not_followed_with_the_credential() {
     let stage = Stage::start();
     for status in [301, 302, 303, 307, 308] {
-        let bound = stage.loopback.bind().unwrap();
+        let bound = stage.place.loopback.bind().unwrap();
         let to = format!("{}{REVIEWS}", stage.url);
         let route = post(move || {
             let to = to.clone();
@@ -260,7 +260,7 @@ async fn t_17_a_redirect_is_not_followed_with_the_credential() {
         });
         (bound.serve)(Router::new().route(REVIEWS, route));
         let review = stage.reviewing().replace(&stage.url, &bound.url);
-        let attestor = attestor(&format!("{}{review}", stage.discovering()));
+        let attestor = attestor(&format!("{}{review}", stage.table()));
 
         let refusal = refused(stage.judge(&attestor, &stage.token(|_| {})).await);
 

@@ -140,7 +140,7 @@ async fn a_file_of_keys_is_read_at_load_up_to_100_kib() {
 #[tokio::test]
 async fn a_review_needs_an_address_a_readable_token_and_certificates() {
     let stage = Stage::start();
-    let with = |from: &str, to: &str| format!("{}{}", stage.discovering(), stage.reviewing().replace(from, to));
+    let with = |from: &str, to: &str| format!("{}{}", stage.table(), stage.reviewing().replace(from, to));
     let credential = stage.file("reviewer").display().to_string();
     let authorities = stage.file("ca.pem").display().to_string();
     let url = format!("url = \"{}\"", stage.url);
@@ -183,7 +183,7 @@ async fn a_review_needs_an_address_a_readable_token_and_certificates() {
 #[tokio::test]
 async fn a_reviewers_token_has_up_to_16_kib_and_is_one_word() {
     let stage = Stage::start();
-    let table = format!("{}{}", stage.discovering(), stage.reviewing());
+    let table = format!("{}{}", stage.table(), stage.reviewing());
     let write = |content: &str| std::fs::write(stage.file("reviewer"), content).unwrap();
 
     write(&"t".repeat(16_384));
