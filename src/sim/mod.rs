@@ -178,7 +178,7 @@ pub struct Seeded {
     pub section: &'static str,
     /// The content of that section.
     pub ready: serde_json::Value,
-    /// Commands that a user may try next.
+    /// Commands that a user may try next, with the variables of a workload set.
     pub try_next: Vec<String>,
     /// For a cloud that trusts our X.509 authority: what a user would do with the published bundle.
     pub told: Option<Told>,

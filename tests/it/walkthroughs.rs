@@ -81,16 +81,41 @@ fn the_page_about_development_lets_its_reader_be_a_workload() {
     assert!(gitlab.contains("ASIA"), "{gitlab}");
 }
 
+#[test]
+fn what_development_says_to_try_next_can_be_pasted() {
+    let before = r#"
+        cambio dev --ready-file ready.json > dev.log 2>&1 &
+        until [ -f ready.json ]; do sleep 0.2; done
+        awk '/^Try next/ { next_is_ours = 1 } next_is_ours && /^  /' dev.log > try
+        # AWS's own program is judged with the official clients.
+        grep -q 'aws sts get-caller-identity' try
+        sed -i 's/ -- aws sts/ -- echo aws sts/' try
+    "#;
+    if !present(&["curl", "awk"], "of `cambio dev`") {
+        return;
+    }
+    let step = Step {
+        commands: ". ./try\n".to_owned(),
+        printed: None,
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let printed = run(before, &[step], directory.path()).concat();
+    for expected in [
+        "spiffe://dev.cambio.test/ci/acme/shop/deploy",
+        "aws-x509-dev: aws_roles_anywhere for spiffe://",
+        "aws-dev: aws_sts for spiffe://",
+        "https://management.azure.com",
+        "deploy@acme-dev.iam.gserviceaccount.com",
+        "outcome gcp-dev",
+        "is in order",
+    ] {
+        assert!(printed.contains(expected), "no `{expected}` in {printed}");
+    }
+}
+
 /// Runs `before` and then a page, or says loudly that a program for it is missing.
 fn walk(page: &str, before: &str, programs: &[&str]) -> Option<Vec<(Step, String)>> {
-    let found = |program: &&str| {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        std::env::split_paths(&path).any(|directory| directory.join(program).exists())
-    };
-    if let Some(missing) = programs.iter().find(|program| !found(program)) {
-        use std::io::Write as _;
-        // Not through the captured output, which nobody sees of a test that passes.
-        let _shown = writeln!(std::io::stderr(), "LEFT OUT: the walkthrough {page}: no `{missing}`");
+    if !present(programs, page) {
         return None;
     }
     let text = fs::read_to_string(root().join("src/manual").join(page)).unwrap();
@@ -99,6 +124,21 @@ fn walk(page: &str, before: &str, programs: &[&str]) -> Option<Vec<(Step, String
     let directory = tempfile::tempdir().unwrap();
     let printed = run(before, &steps, directory.path());
     Some(steps.into_iter().zip(printed).collect())
+}
+
+/// Tells whether the programs are there, and says loudly which walkthrough goes without them.
+fn present(programs: &[&str], page: &str) -> bool {
+    let found = |program: &&str| {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        std::env::split_paths(&path).any(|directory| directory.join(program).exists())
+    };
+    let missing = programs.iter().find(|program| !found(program));
+    if let Some(missing) = missing {
+        use std::io::Write as _;
+        // Not through the captured output, which nobody sees of a test that passes.
+        let _shown = writeln!(std::io::stderr(), "LEFT OUT: the walkthrough {page}: no `{missing}`");
+    }
+    missing.is_none()
 }
 
 /// Returns the blocks of a page; a `text` block belongs to the commands right above it.

@@ -67,27 +67,43 @@ fn told(out: &mut String, development: &Development, admitted: &Value, refused: 
     }
     writeln!(out, "\nThe same job, started by a pull request, is refused:\n")?;
     writeln!(out, "  {}: {}\n", text(refused, "code"), text(refused, "detail"))?;
-    writeln!(
-        out,
-        "Try next (the CA, the addresses and the example job are in the ready file):\n"
-    )?;
-    writeln!(
-        out,
-        "  export CAMBIO_CA_FILE={} CAMBIO_GATEWAY={}",
-        development.world.files.ca.display(),
-        development.exchange_url
-    )?;
-    writeln!(out, "  export CAMBIO_ADMIN={}", development.place.admin().display())?;
-    writeln!(out, "  cambio audit tail")?;
-    writeln!(
-        out,
-        "  cambio check --dev --config {}",
-        development.place.configuration().display()
-    )?;
+    writeln!(out, "Try next, in another terminal, as that job:\n")?;
+    for (name, value) in job(development) {
+        writeln!(out, "  export {name}=\"{value}\"")?;
+    }
+    writeln!(out, "  cambio whoami")?;
     for command in development.world.clouds.iter().flat_map(|cloud| &cloud.try_next) {
         writeln!(out, "  {command}")?;
     }
-    Ok(())
+    writeln!(
+        out,
+        "  cambio audit tail\n  cambio check --dev --config {}\n\n\
+         `--ready-file PATH` writes down every address, and what the workloads of the other platforms find.",
+        development.place.configuration().display()
+    )
+}
+
+/// Returns the variables of the demonstrated job, and of the operator beside it.
+fn job(development: &Development) -> Vec<(&'static str, String)> {
+    let ca_file = development.world.files.ca.display().to_string();
+    let mut variables = vec![
+        ("CAMBIO_GATEWAY", development.exchange_url.clone()),
+        ("CAMBIO_CA_FILE", ca_file.clone()),
+        ("CAMBIO_AUDIENCE", development.issuer.clone()),
+        ("CAMBIO_ADMIN", development.place.admin().display().to_string()),
+        ("CAMBIO_STATE_DIR", "$(mktemp -d)".to_owned()),
+        ("SSL_CERT_FILE", ca_file),
+    ];
+    let program = std::env::current_exe().ok();
+    let programs = program.as_deref().and_then(std::path::Path::parent);
+    variables.extend(programs.map(|directory| ("PATH", format!("{}:$PATH", directory.display()))));
+    let platforms = development.world.platforms.iter();
+    variables.extend(
+        platforms
+            .filter(|platform| platform.name == "github_actions")
+            .flat_map(|job| job.variables.clone()),
+    );
+    variables
 }
 
 /// Names what came back without showing it.

@@ -52,7 +52,8 @@ fn start(ground: Ground) -> Result<Seeded, Box<dyn Error + Send + Sync>> {
         section: "azure",
         ready: json!({"authority": authority, "tenant": TENANT, "client_id": CLIENT_ID}),
         try_next: vec![format!(
-            "curl --cacert {ca_file} -H \"Authorization: Bearer $AZURE_ACCESS_TOKEN\" {authority}/_accepted"
+            "cambio exec azure-dev -- sh -c 'curl -sS -w \"\\\\n\" --cacert {ca_file} -H \"Authorization: Bearer $AZURE_ACCESS_TOKEN\" \
+             {authority}/_accepted'"
         )],
         told: None,
         simulator: sim,

@@ -71,7 +71,8 @@ fn start(ground: Ground) -> Start {
             "sts_mtls": mutual_url, "x509_audience": by_certificate.to_string(),
         }),
         try_next: vec![format!(
-            "curl --cacert {ca_file} -H \"Authorization: Bearer $GOOGLE_OAUTH_ACCESS_TOKEN\" {iamcredentials_url}/v1/tokeninfo"
+            "cambio exec gcp-dev -- sh -c 'curl -sS -w \"\\\\n\" --cacert {ca_file} -H \"Authorization: Bearer $GOOGLE_OAUTH_ACCESS_TOKEN\" \
+             {iamcredentials_url}/v1/tokeninfo'"
         )],
         told: Some(told(Arc::clone(&sim), by_certificate)),
         simulator: sim,
