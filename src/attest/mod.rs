@@ -2,6 +2,7 @@
 //!
 //! One folder a protocol. An attestor judges evidence of one kind; none of them decides what a workload may have.
 
+pub mod actor;
 pub mod attribute;
 pub mod aws_iam;
 pub mod aws_instance;
@@ -41,6 +42,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+pub use actor::{Delegation, MAX_ACTORS, MayAct};
 pub use attribute::Attributes;
 pub use challenge::{Challenge, Challenges};
 pub use evidence::{ClientCertificate, Evidence, ExchangeId, Possession};
@@ -152,6 +154,7 @@ pub struct Attestation {
     freshness: Freshness,
     stands_until: SystemTime,
     ledger: Option<LedgerUse>,
+    delegation: Delegation,
 }
 
 /// Whether the evidence itself is still valid, or only the standing that it once gave.
@@ -210,6 +213,7 @@ pub fn conclude(_proof: &impl Proof, evidence: &Evidence, findings: Findings<'_>
         freshness: findings.freshness,
         stands_until: findings.stands_until,
         ledger,
+        delegation: Delegation::default(),
     }
 }
 
@@ -303,6 +307,18 @@ impl Attestation {
         self.ledger.as_ref()
     }
 
+    /// Returns what the evidence says about who acts for the workload.
+    pub fn delegation(&self) -> &Delegation {
+        &self.delegation
+    }
+
+    /// Adds what the verified evidence says about who acts.
+    #[must_use]
+    pub(in crate::attest) fn delegated(mut self, delegation: Delegation) -> Self {
+        self.delegation = delegation;
+        self
+    }
+
     /// Makes a fresh attestation without evidence, for tests of the later steps.
     #[cfg(test)]
     pub(crate) fn for_test(attestor: &str, attributes: Attributes, stands_until: SystemTime) -> Self {
@@ -316,6 +332,7 @@ impl Attestation {
             freshness: Freshness::Fresh,
             stands_until,
             ledger: None,
+            delegation: Delegation::default(),
         }
     }
 

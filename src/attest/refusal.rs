@@ -10,6 +10,9 @@ use crate::{attest::attribute::AttributeRefused, store::StoreError};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AttestRefusal {
+    /// The evidence of the actor does not stand, whatever that of the subject does.
+    #[error("the actor token: {0}")]
+    Actor(#[source] Box<Self>),
     /// An attribute's value cannot be carried.
     #[error("the evidence holds a value that cannot be an attribute")]
     Attribute(#[from] AttributeRefused),
@@ -173,6 +176,7 @@ impl AttestRefusal {
     /// Returns the stable code.
     pub fn code(&self) -> &'static str {
         match self {
+            Self::Actor(refusal) => refusal.code(),
             Self::Attribute(_) => "attest.attribute_invalid",
             Self::AudienceMismatch { .. } => "attest.audience_mismatch",
             Self::Claim { .. } => "attest.claim_invalid",
@@ -207,6 +211,7 @@ impl AttestRefusal {
     /// Anything else could be sent by anybody, without limit, and is only counted.
     pub fn is_proven(&self) -> bool {
         match self {
+            Self::Actor(refusal) => refusal.is_proven(),
             Self::Attribute(_)
             | Self::AudienceMismatch { .. }
             | Self::Claim { .. }

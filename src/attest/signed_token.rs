@@ -5,7 +5,7 @@
 
 use std::time::SystemTime;
 
-use super::{AttestRefusal, Evidence, Verdict, issuer_keys::Keys, token_claims::refuse_algorithm};
+use super::{AttestRefusal, Delegation, Evidence, Verdict, issuer_keys::Keys, token_claims::refuse_algorithm};
 use crate::jose::{Algorithm, Claims, MAX_TOKEN_BYTES, Unverified, Verified};
 
 /// Reads evidence as a token of `kind`.
@@ -29,7 +29,8 @@ pub(in crate::attest) fn read<'e>(evidence: &'e Evidence, kind: &str) -> Result<
 /// Returns the claims of a token that one of `keys` signed with one of `algorithms`.
 ///
 /// # Errors
-/// Refuses another algorithm, an unknown key and a wrong signature, as unverifiable.
+/// Refuses another algorithm, an unknown key and a wrong signature, as unverifiable; and claims about who acts that are
+/// not its issuer's to make.
 pub(in crate::attest) async fn verified(
     unverified: &Unverified<'_>,
     keys: &Keys,
@@ -38,7 +39,9 @@ pub(in crate::attest) async fn verified(
 ) -> Result<Verified<Claims>, AttestRefusal> {
     refuse_algorithm(unverified.algorithm(), algorithms)?;
     let key = keys.find(unverified.kid(), unverified.algorithm(), now).await?;
-    unverified.verify(&key).map_err(|refused| AttestRefusal::Unverifiable {
+    let verified = unverified.verify(&key).map_err(|refused| AttestRefusal::Unverifiable {
         reason: refused.to_string(),
-    })
+    })?;
+    Delegation::of_another(verified.get())?;
+    Ok(verified)
 }

@@ -12,6 +12,7 @@ use cedar_policy::{
 use crate::{
     authorize::{Basis, Wants},
     identify::{Condition, Conditions, Workload},
+    spiffe::SpiffeId,
 };
 
 /// The entity types, the action and the schema of one policy generation.
@@ -23,7 +24,7 @@ pub(super) struct Language {
     attestor: EntityTypeName,
     relying_party: EntityTypeName,
     action: EntityUid,
-    /// For each of what may be wanted, on each basis.
+    /// For each of what may be wanted, on each basis, where nobody acts for the workload.
     contexts: [Context; 4],
     /// The question that grants are asked. Their policies look at attributes only, so one serves for all.
     nameless: Request,
@@ -68,13 +69,6 @@ impl Language {
     /// Makes the schema for workloads that may have `attributes`.
     pub(super) fn new(attributes: &BTreeSet<&str>) -> Result<Self, CedarRefused> {
         let action_type = entity_type("Action")?;
-        let context = |wants: Wants, basis: Basis| {
-            Context::from_pairs([
-                ("wants".to_owned(), string(wants_text(wants))),
-                ("basis".to_owned(), string(basis_text(basis))),
-            ])
-            .map_err(CedarRefused::of)
-        };
         let action = EntityUid::from_type_name_and_id(action_type, EntityId::new(EXCHANGE));
         let workload = entity_type(WORKLOAD)?;
         let nobody = uid(&workload, "");
@@ -90,10 +84,10 @@ impl Language {
             relying_party: entity_type(RELYING_PARTY)?,
             action,
             contexts: [
-                context(Wants::Credential, Basis::Presented)?,
-                context(Wants::Credential, Basis::Resumed)?,
-                context(Wants::Svid, Basis::Presented)?,
-                context(Wants::Svid, Basis::Resumed)?,
+                context(Wants::Credential, Basis::Presented, None)?,
+                context(Wants::Credential, Basis::Resumed, None)?,
+                context(Wants::Svid, Basis::Presented, None)?,
+                context(Wants::Svid, Basis::Resumed, None)?,
             ],
         })
     }
@@ -140,7 +134,10 @@ impl Language {
         ];
         let entity = Entity::new_with_tags(principal.clone(), slice.present(workload), parents, []);
         let resource = question.resource.clone();
-        let context = self.context(question.wants, question.basis).clone();
+        let context = match workload.actors().first() {
+            None => self.context(question.wants, question.basis).clone(),
+            Some(actor) => context(question.wants, question.basis, Some(actor))?,
+        };
         let request = Request::new(principal, self.action.clone(), resource, context, None);
         slice.answer(
             &request.map_err(CedarRefused::of)?,
@@ -157,6 +154,15 @@ impl Language {
             (Wants::Svid, Basis::Resumed) => svid_resumed,
         }
     }
+}
+
+fn context(wants: Wants, basis: Basis, actor: Option<&SpiffeId>) -> Result<Context, CedarRefused> {
+    let mut members = vec![
+        ("wants".to_owned(), string(wants_text(wants))),
+        ("basis".to_owned(), string(basis_text(basis))),
+    ];
+    members.extend(actor.map(|actor| ("actor".to_owned(), string(actor.as_str()))));
+    Context::from_pairs(members).map_err(CedarRefused::of)
 }
 
 /// All that a raw policy may look at.
@@ -283,7 +289,7 @@ fn schema(attributes: &BTreeSet<&str>) -> Result<Schema, CedarRefused> {
             EXCHANGE: { "appliesTo": {
                 "principalTypes": [WORKLOAD],
                 "resourceTypes": [RELYING_PARTY],
-                "context": { "type": "Record", "attributes": { "basis": text, "wants": text } },
+                "context": { "type": "Record", "attributes": { "actor": optional, "basis": text, "wants": text } },
             } },
         },
     } });
@@ -296,7 +302,7 @@ pub(super) const ENTRY: &str = "Entry";
 pub(super) const ATTESTOR: &str = "Attestor";
 pub(super) const RELYING_PARTY: &str = "RelyingParty";
 /// What the context holds.
-pub(super) const CONTEXT: [&str; 2] = ["basis", "wants"];
+pub(super) const CONTEXT: [&str; 3] = ["actor", "basis", "wants"];
 /// The one action.
 const EXCHANGE: &str = "exchange";
 

@@ -15,6 +15,16 @@ pub enum Decision {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Denial {
+    /// Grants hold, but none for whoever acts.
+    #[error("grants for entry `{entry}` and `{relying_party}` hold, but {actor}")]
+    ActorNotGranted {
+        /// Who none of them is for, in words.
+        actor: String,
+        /// The workload's entry.
+        entry: String,
+        /// What was asked for.
+        relying_party: String,
+    },
     /// A condition of the closest grant failed.
     #[error("grant `{grant}` names this entry and relying party, but {condition}")]
     ConditionFailed {
@@ -99,6 +109,7 @@ impl Denial {
     /// Returns the stable code.
     pub fn code(&self) -> &'static str {
         match self {
+            Self::ActorNotGranted { .. } => "authorize.actor_not_granted",
             Self::ConditionFailed { .. } => "authorize.condition_failed",
             Self::Forbidden { .. } => "authorize.forbidden",
             Self::LifetimeBelowMinimum { .. } => "authorize.lifetime_below_minimum",

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::{authorize::RelyingPartyName, identify::Conditions, identify::EntryName, name::Name};
+use crate::{authorize::RelyingPartyName, identify::Conditions, identify::EntryName, name::Name, spiffe::SpiffeId};
 
 /// A configured rule.
 #[derive(Clone, Debug)]
@@ -19,6 +19,8 @@ pub struct Grant {
     pub relying_parties: Vec<RelyingPartyName>,
     /// Further conditions on the workload's attributes (`match`).
     pub conditions: Conditions,
+    /// The actors of whom one must act for them; where there are none, nobody may (`actors`).
+    pub actors: Vec<SpiffeId>,
     /// How long a credential may live at most.
     pub ttl: Duration,
     /// What it hands out.

@@ -17,6 +17,7 @@ use crate::{
         cedar::{CedarRefused, Language, Slice, permit},
     },
     identify::{Condition, Conditions},
+    spiffe::SpiffeId,
 };
 
 /// The position of an entry, a relying party or a grant among those of its generation.
@@ -38,6 +39,7 @@ pub(super) struct Rule {
     pub(super) ttl: Duration,
     pub(super) release: Release,
     pub(super) accept_lifetime: bool,
+    pub(super) actors: Box<[SpiffeId]>,
     /// Position among the distinct conditions.
     conditions: Position,
 }
@@ -139,6 +141,7 @@ impl Builder {
             ttl: grant.ttl,
             release: grant.release,
             accept_lifetime: grant.accept_lifetime,
+            actors: grant.actors.into_boxed_slice(),
             conditions,
         });
         for pair in pairs {

@@ -46,6 +46,7 @@ pub(crate) fn grant(name: &str) -> Grant {
         entries: vec![EntryName::parse("shop-deploy").unwrap()],
         relying_parties: vec![RelyingPartyName::parse("aws-prod").unwrap()],
         conditions: conditions(&[("ci.environment", &["production"])]),
+        actors: Vec::new(),
         ttl: Duration::from_mins(20),
         release: Release::Credentials,
         accept_lifetime: false,
@@ -130,7 +131,11 @@ impl Sample {
     /// What is decided of `ask`.
     pub(crate) fn decide(&self, ask: Ask) -> Result<Permission, Denial> {
         let registry = Registry::new(trust_domain(), self.entries.clone()).expect("entries without problems");
-        let workload = registry.identify(ask.job.attested()).expect("a workload");
+        let mut workload = registry.identify(ask.job.attested()).expect("a workload");
+        if let Some(actor) = ask.actor {
+            let actor = registry.identify(actor.attested()).expect("an actor");
+            workload = workload.acted_for_by(actor).expect("an actor that may act");
+        }
         let request = AuthorizeRequest {
             exchange_id: ExchangeId::draw(&SystemRandom, std::time::SystemTime::UNIX_EPOCH).expect("randomness"),
             workload,
@@ -149,6 +154,8 @@ impl Sample {
 #[derive(Clone, Debug)]
 pub(crate) struct Ask {
     pub(crate) job: Job,
+    /// Who acts for it.
+    pub(crate) actor: Option<Job>,
     pub(crate) relying_party: String,
     pub(crate) wants: Wants,
     pub(crate) basis: Basis,
@@ -159,6 +166,7 @@ pub(crate) struct Ask {
 pub(crate) fn ask() -> Ask {
     Ask {
         job: github_job(),
+        actor: None,
         relying_party: "aws-prod".to_owned(),
         wants: Wants::Credential,
         basis: Basis::Presented,

@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::Context as _;
 use reqwest::{Certificate, Client, RequestBuilder, Response, redirect};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use url::Url;
 use zeroize::Zeroizing;
 
@@ -60,8 +60,21 @@ pub enum Means {
 pub struct Presented<'a> {
     /// The evidence.
     pub evidence: &'a Secret,
+    /// The token of whoever acts for the workload.
+    pub actor: Option<&'a Secret>,
     /// The DPoP proof for this request.
     pub proof: Option<Secret>,
+}
+
+impl Presented<'_> {
+    /// Returns a request's body: who asks, and `more`.
+    fn body(&self, more: Option<(&str, Value)>) -> Map<String, Value> {
+        let token = |token: &Secret| json!({ "token": token.expose() });
+        let evidence = Some(("evidence", token(self.evidence)));
+        let actor = self.actor.map(|actor| ("actor", token(actor)));
+        let members = [evidence, actor, more].into_iter().flatten();
+        members.map(|(name, value)| (name.to_owned(), value)).collect()
+    }
 }
 
 impl Gateway {
@@ -125,7 +138,7 @@ impl Gateway {
     /// # Errors
     /// Fails where the gateway cannot be reached, refuses the evidence, or somebody else answers.
     pub async fn whoami(&self, presented: &Presented<'_>) -> Result<Value, Failure> {
-        let body = json!({ "evidence": { "token": presented.evidence.expose() } });
+        let body = presented.body(None);
         let request = self.client.post(self.whoami_url()).json(&body);
         let (status, body, _) = self.answered(request, presented.proof.as_ref()).await?;
         match status {
@@ -139,10 +152,7 @@ impl Gateway {
     /// # Errors
     /// Fails where the gateway cannot be reached, refuses the request as a whole, or somebody else answers.
     pub async fn exchange(&self, presented: &Presented<'_>, relying_parties: &[String]) -> Result<Answer, Failure> {
-        let body = json!({
-            "evidence": { "token": presented.evidence.expose() },
-            "relying_parties": relying_parties,
-        });
+        let body = presented.body(Some(("relying_parties", json!(relying_parties))));
         let request = self.client.post(self.exchange_url()).json(&body);
         let (status, body, _) = self.answered(request, presented.proof.as_ref()).await?;
         match Answer::of_exchange(&body, relying_parties, status) {
@@ -161,13 +171,16 @@ impl Gateway {
         relying_party: &str,
         now: SystemTime,
     ) -> Result<Answer, Failure> {
-        let form = [
+        let mut form = vec![
             ("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"),
             ("subject_token", presented.evidence.expose()),
             ("subject_token_type", JWT),
             ("requested_token_type", JWT),
             ("audience", relying_party),
         ];
+        if let Some(actor) = presented.actor {
+            form.extend([("actor_token", actor.expose()), ("actor_token_type", JWT)]);
+        }
         let request = self.client.post(self.token_url()).form(&form);
         let (status, body, exchange_id) = self.answered(request, presented.proof.as_ref()).await?;
         let answer = (status == 200).then(|| Answer::of_token(&body, relying_party, exchange_id, now));

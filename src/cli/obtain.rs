@@ -2,6 +2,8 @@
 //!
 //! Never presents evidence without a proof or a client certificate: bare evidence would serve exactly one request.
 
+use std::path::PathBuf;
+
 use super::{
     answer::{Answer, Credential},
     client::{Gateway, GatewayArguments, Means, Presented},
@@ -12,7 +14,7 @@ use super::{
     output::Output,
     proof_key::{self, KeyDirectory},
 };
-use crate::{attest::dpop, jose::SigningKey};
+use crate::{attest::dpop, jose::SigningKey, secret::Secret};
 
 /// Who asks whom.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -21,6 +23,9 @@ pub struct WorkloadArguments {
     gateway: GatewayArguments,
     #[command(flatten)]
     evidence: EvidenceArguments,
+    /// The token of whoever acts for the workload, in a file: an SVID of its own [env: CAMBIO_ACTOR_TOKEN_FILE].
+    #[arg(long, value_name = "PATH")]
+    actor_token_file: Option<PathBuf>,
 }
 
 /// What to ask for.
@@ -39,6 +44,8 @@ pub struct Session {
     pub gateway: Gateway,
     /// The evidence.
     pub evidence: Evidence,
+    /// The token of whoever acts for the workload.
+    actor: Option<Secret>,
     key: Option<SigningKey>,
 }
 
@@ -58,7 +65,15 @@ impl Session {
             Means::Certificate => None,
             Means::Proof => Some(key(&evidence, environment, output)?),
         };
-        Ok(Self { gateway, evidence, key })
+        let actor = arguments.actor_token_file.clone();
+        let actor = actor.or_else(|| environment.variable("CAMBIO_ACTOR_TOKEN_FILE").map(PathBuf::from));
+        let actor = actor.as_deref().map(evidence::from_file).transpose()?;
+        Ok(Self {
+            gateway,
+            evidence,
+            actor,
+            key,
+        })
     }
 
     /// Proves possession for one request to `url`.
@@ -70,7 +85,11 @@ impl Session {
         let token = &self.evidence.token;
         let proof = self.key.as_ref().map(|key| dpop::prove(key, url, token, random, now));
         let proof = proof.transpose().map_err(|failed| Failure::new(Exit::Failed, failed))?;
-        Ok(Presented { evidence: token, proof })
+        Ok(Presented {
+            evidence: token,
+            actor: self.actor.as_ref(),
+            proof,
+        })
     }
 }
 

@@ -35,6 +35,10 @@ pub(super) struct RawGrant {
     #[serde(default, rename = "match")]
     #[schemars(extend("default" = {}))]
     conditions: BTreeMap<String, RawCondition>,
+    /// SPIFFE IDs, as paths, of whom one must act for the workload; without them nobody may.
+    #[serde(default)]
+    #[schemars(extend("default" = []))]
+    actors: Vec<String>,
     /// How long a credential may live: 1m to 12h.
     #[schemars(required, extend("examples" = ["20m"]))]
     ttl: Option<String>,
@@ -72,6 +76,8 @@ pub struct GrantTable {
     pub relying_parties: Vec<RelyingPartyName>,
     /// Further conditions on attributes.
     pub conditions: Conditions,
+    /// Paths of the SPIFFE IDs of whom one must act for the workload.
+    pub actors: Vec<String>,
     /// How long a credential may live.
     pub ttl: Duration,
     /// What is handed out besides credentials.
@@ -111,6 +117,7 @@ pub(super) fn read(
                 entries,
                 relying_parties,
                 conditions,
+                actors: raw.actors,
                 ttl,
                 release: raw.release,
                 accept_lifetime: raw.accept_lifetime,

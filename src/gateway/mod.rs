@@ -3,6 +3,7 @@
 //! `attest -> identify -> authorize -> mint -> exchange -> audit`. Each step takes what only the step before can make,
 //! so that none can be skipped. `leg` is the way of one relying party through steps 3 to 6, `outcome` its second half.
 
+mod actor;
 pub mod answer;
 pub mod ask;
 mod follow;
@@ -29,7 +30,7 @@ use crate::{
     authorize::{Policy, RelyingPartyName, lock::Locks},
     clock::Clock,
     exchange::{RelyingParty, budget::Budget, held::HeldCredentials},
-    identify::{Registry, Workload},
+    identify::{Registry, Unidentified, Workload},
     mint::{Minter, csr::SubjectPublicKey},
     secret::Random,
     store::{Binding, Store},
@@ -40,6 +41,8 @@ use crate::{
 pub struct Request {
     /// What the caller presents.
     pub evidence: Evidence,
+    /// What somebody presents who acts for the caller's subject (RFC 8693 section 1.1).
+    pub actor: Option<Evidence>,
     /// Whose credentials, in order, and in which form; at most 16 (LIMITS.md).
     pub wanted: Vec<Ask>,
     /// The key that a certificate is asked for, proven to be the caller's.
@@ -115,7 +118,11 @@ impl Gateway {
             Ok(attestation) => attestation,
             Err(refusal) => return Err(self.unattested(&id, request, refusal).await.into()),
         };
-        match rules.registry.identify(attestation) {
+        let acting = match actor::attest(&rules, request, now).await {
+            Ok(acting) => acting,
+            Err(refusal) => return Err(self.unattested(&id, request, refusal).await.into()),
+        };
+        match actor::identify(&rules.registry, attestation, acting) {
             Ok(workload) => {
                 let counted = self.workload_rates.count(&workload.spiffe_id().as_str().to_owned());
                 counted.map_err(|exceeded| Answer::failed(Some(&id), exceeded))?;
@@ -232,7 +239,7 @@ impl Gateway {
         self.deny(id, draft, refusal.into()).await
     }
 
-    async fn unidentified(&self, id: &ExchangeId, request: &Request, refusal: crate::identify::Unidentified) -> Answer {
+    async fn unidentified(&self, id: &ExchangeId, request: &Request, refusal: Unidentified) -> Answer {
         let ledger = refusal.attestation().ledger().cloned();
         let draft = Draft::new(EntryKind::Denial, id)
             .from_address(request.source)

@@ -38,8 +38,7 @@ pub struct Refusal {
 impl From<&RequestRefusal> for Refusal {
     fn from(refusal: &RequestRefusal) -> Self {
         let (status, oauth) = match refusal {
-            RequestRefusal::ActorUnsupported
-            | RequestRefusal::BodyInvalid { .. }
+            RequestRefusal::BodyInvalid { .. }
             | RequestRefusal::HeaderInvalid { .. }
             | RequestRefusal::ParameterInvalid { .. } => (StatusCode::BAD_REQUEST, "invalid_request"),
             RequestRefusal::BodyTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "invalid_request"),
@@ -104,6 +103,13 @@ impl From<&AttestRefusal> for Refusal {
         use AttestRefusal as A;
         let bad = |sentence: String| Self::new(StatusCode::BAD_REQUEST, "invalid_request", refusal.code(), sentence);
         match refusal {
+            A::Actor(actor) => {
+                let actor = Self::from(&**actor);
+                Self {
+                    sentence: format!("the actor token: {}", actor.sentence),
+                    ..actor
+                }
+            }
             A::Attribute(attribute) => bad(format!("{refusal}: {attribute}")),
             A::AudienceMismatch { .. }
             | A::Claim { .. }
@@ -157,7 +163,8 @@ impl From<&ChallengeFailed> for Refusal {
 impl From<&Denial> for Refusal {
     fn from(denial: &Denial) -> Self {
         match denial {
-            Denial::ConditionFailed { .. }
+            Denial::ActorNotGranted { .. }
+            | Denial::ConditionFailed { .. }
             | Denial::Forbidden { .. }
             | Denial::LifetimeBelowMinimum { .. }
             | Denial::Locked { .. }
@@ -263,7 +270,7 @@ impl From<&MintRefusal> for Refusal {
             MintRefusal::KeyUnavailable { .. } | MintRefusal::Randomness(_) => {
                 unavailable(refusal.code(), "the gateway cannot sign at the moment")
             }
-            MintRefusal::CsrMissing | MintRefusal::CsrUnexpected => Self::new(
+            MintRefusal::ActorInCertificate { .. } | MintRefusal::CsrMissing | MintRefusal::CsrUnexpected => Self::new(
                 StatusCode::BAD_REQUEST,
                 "invalid_request",
                 refusal.code(),

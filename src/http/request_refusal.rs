@@ -6,9 +6,6 @@
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RequestRefusal {
-    /// An actor token: no attestor takes one yet.
-    #[error("`actor_token` is not supported")]
-    ActorUnsupported,
     /// The body is not what the endpoint takes.
     #[error("{problem}")]
     BodyInvalid {
@@ -86,7 +83,6 @@ impl RequestRefusal {
     /// Returns the stable code.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::ActorUnsupported => "request.actor_unsupported",
             Self::BodyInvalid { .. } => "request.body_invalid",
             Self::BodyTooLarge { .. } => "request.body_too_large",
             Self::BodyTooSlow { .. } => "request.body_too_slow",

@@ -2,6 +2,7 @@
 //!
 //! It must never decide what the workload may have.
 
+pub mod actor;
 pub mod condition;
 pub mod danger;
 pub mod entry;
@@ -14,6 +15,7 @@ pub mod template;
 
 use std::{sync::Arc, time::SystemTime};
 
+pub use actor::ActorRefused;
 pub use condition::{Condition, Conditions};
 pub use entry::{AttestorFacts, Entry, EntryName, EntrySource};
 pub use problem::{Place, Problem, Table};
@@ -51,12 +53,18 @@ struct Identity {
     attestation: Attestation,
     spiffe_id: SpiffeId,
     entry: EntryName,
+    /// Who acts for it, the current actor first.
+    actors: Vec<SpiffeId>,
+    /// The current actor, where it is part of this request.
+    actor: Option<Workload>,
 }
 
 impl Workload {
     fn new(attestation: Attestation, spiffe_id: SpiffeId, entry: EntryName) -> Self {
         Self {
             identity: Arc::new(Identity {
+                actors: attestation.delegation().actors.clone(),
+                actor: None,
                 attestation,
                 spiffe_id,
                 entry,
@@ -79,6 +87,28 @@ impl Workload {
         &self.identity.attestation
     }
 
+    /// Returns who acts for it, the current actor first; empty where it acts itself.
+    pub fn actors(&self) -> &[SpiffeId] {
+        &self.identity.actors
+    }
+
+    /// Returns the workload that acts for it, where that one presented evidence of its own with this request.
+    pub fn actor(&self) -> Option<&Self> {
+        self.identity.actor.as_ref()
+    }
+
+    /// Puts an actor in front of the others; the standing ends with the actor's.
+    fn with_actor(self, actor: Self) -> Self {
+        let ends = actor.attestation().stands_until();
+        let mut identity = Arc::unwrap_or_clone(self.identity);
+        identity.attestation = identity.attestation.standing_until(ends);
+        identity.actors.insert(0, actor.spiffe_id().clone());
+        identity.actor = Some(actor);
+        Self {
+            identity: Arc::new(identity),
+        }
+    }
+
     /// Shortens the standing to what the ledger remembers of the first use.
     #[must_use]
     pub fn standing_until(self, stands_until: SystemTime) -> Self {
@@ -96,6 +126,14 @@ impl Workload {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Unidentified {
+    /// The actor cannot act for the workload.
+    #[error("{reason}")]
+    Actor {
+        /// What was attested of the subject.
+        attestation: Box<Attestation>,
+        /// Why not.
+        reason: ActorRefused,
+    },
     /// No entry of the attestor matches.
     #[error("no entry of attestor `{}` matches{}", attestation.attestor(), closest(closest_entry.as_deref()))]
     NoEntry {
@@ -124,6 +162,7 @@ impl Unidentified {
     /// Returns the stable code.
     pub fn code(&self) -> &'static str {
         match self {
+            Self::Actor { reason, .. } => reason.code(),
             Self::NoEntry { .. } => "identify.no_entry",
             Self::Template { .. } => "identify.template_refused",
         }
@@ -132,7 +171,9 @@ impl Unidentified {
     /// Returns what was attested, for the ledger and the trail.
     pub fn attestation(&self) -> &Attestation {
         match self {
-            Self::NoEntry { attestation, .. } | Self::Template { attestation, .. } => attestation,
+            Self::Actor { attestation, .. }
+            | Self::NoEntry { attestation, .. }
+            | Self::Template { attestation, .. } => attestation,
         }
     }
 }

@@ -19,6 +19,7 @@ macro_rules! pages {
 
 pages! {
     index = "index.md";
+    agents = "agents.md";
     architecture = "architecture.md";
     audit = "audit.md";
     azure_vm = "azure-vm.md";
@@ -89,6 +90,7 @@ pub mod errors {
         attest_review_refused = "errors/attest.review_refused.md";
         attest_review_unavailable = "errors/attest.review_unavailable.md";
         attest_session_over = "errors/attest.session_over.md";
+        authorize_actor_not_granted = "errors/authorize.actor_not_granted.md";
         authorize_condition_failed = "errors/authorize.condition_failed.md";
         authorize_forbidden = "errors/authorize.forbidden.md";
         authorize_lifetime_below_minimum = "errors/authorize.lifetime_below_minimum.md";
@@ -135,16 +137,19 @@ pub mod errors {
         exchange_preflight_refused = "errors/exchange.preflight_refused.md";
         exchange_upstream_garbage = "errors/exchange.upstream_garbage.md";
         exchange_upstream_oversized = "errors/exchange.upstream_oversized.md";
+        identify_actor_chain_too_long = "errors/identify.actor_chain_too_long.md";
+        identify_actor_not_allowed = "errors/identify.actor_not_allowed.md";
+        identify_actor_unfit = "errors/identify.actor_unfit.md";
         identify_no_entry = "errors/identify.no_entry.md";
         identify_template_refused = "errors/identify.template_refused.md";
         issuer_unavailable = "errors/issuer.unavailable.md";
         key_unavailable = "errors/key.unavailable.md";
+        mint_actor_in_certificate = "errors/mint.actor_in_certificate.md";
         mint_claim_reserved = "errors/mint.claim_reserved.md";
         mint_csr_missing = "errors/mint.csr_missing.md";
         mint_csr_unexpected = "errors/mint.csr_unexpected.md";
         mint_lint_failed = "errors/mint.lint_failed.md";
         mint_randomness_unavailable = "errors/mint.randomness_unavailable.md";
-        request_actor_unsupported = "errors/request.actor_unsupported.md";
         request_body_invalid = "errors/request.body_invalid.md";
         request_body_too_large = "errors/request.body_too_large.md";
         request_body_too_slow = "errors/request.body_too_slow.md";

@@ -18,6 +18,7 @@ use crate::{
     },
     mint::{JwtShape, KeyRing, MintRefusal, Svid, SvidShape, X509Shape, authority::Purpose, lint, x509_svid},
     secret::{Random, Secret, hex},
+    spiffe::SpiffeId,
     store::Unrecorded,
 };
 
@@ -99,6 +100,10 @@ impl Minter {
         shape: X509Shape,
         now: SystemTime,
     ) -> Result<Unrecorded<Svid>, MintRefusal> {
+        if let Some(actor) = permission.workload().actors().first() {
+            let actor = actor.to_string();
+            return Err(MintRefusal::ActorInCertificate { actor });
+        }
         let svid = x509_svid::mint(&self.keys, permission, shape, (&*self.random, now)).await?;
         let digest = svid.sha256();
         Ok(Unrecorded::new(Svid::X509(svid), digest))
@@ -161,6 +166,9 @@ impl Minter {
         ] {
             claims.insert(claim.to_owned(), value);
         }
+        if let Some(act) = act(permission.workload().actors()) {
+            claims.insert("act".to_owned(), act);
+        }
         for (claim, value) in more {
             if claims.contains_key(&claim) || RESERVED.contains(&claim.as_str()) {
                 return Err(MintRefusal::ClaimReserved { claim });
@@ -169,6 +177,17 @@ impl Minter {
         }
         Ok(claims)
     }
+}
+
+/// The current actor outermost, each with those before it inside (RFC 8693 section 4.1).
+fn act(actors: &[SpiffeId]) -> Option<Value> {
+    let mut act = None;
+    for actor in actors.iter().rev() {
+        let mut members = Map::from_iter([("sub".to_owned(), Value::from(actor.as_str()))]);
+        members.extend(act.map(|inner| ("act".to_owned(), inner)));
+        act = Some(Value::Object(members));
+    }
+    act
 }
 
 /// Claims that would change who the token is for or by whom: AWS matches `azp` instead of `aud` (clouds.md 1.2).

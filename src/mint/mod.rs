@@ -111,6 +111,14 @@ impl Svid {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MintRefusal {
+    /// A certificate cannot say who acts.
+    #[error(
+        "`{actor}` acts for the workload, which a certificate cannot say; expected a relying party that takes a JWT-SVID"
+    )]
+    ActorInCertificate {
+        /// The current actor.
+        actor: String,
+    },
     /// A claim of the shape is one that only the minter sets.
     #[error("the relying party's shape sets `{claim}`, which only the minter sets")]
     ClaimReserved {
@@ -146,6 +154,7 @@ impl MintRefusal {
     /// Returns the stable code.
     pub fn code(&self) -> &'static str {
         match self {
+            Self::ActorInCertificate { .. } => "mint.actor_in_certificate",
             Self::ClaimReserved { .. } => "mint.claim_reserved",
             Self::CsrMissing => "mint.csr_missing",
             Self::CsrUnexpected => "mint.csr_unexpected",

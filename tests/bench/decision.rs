@@ -284,6 +284,7 @@ fn grant(nth: usize, (pair, side): (usize, usize), conditions: usize) -> Grant {
         entries: vec![EntryName::parse(&format!("e{}", pair / side)).expect("a name")],
         relying_parties: vec![RelyingPartyName::parse(&format!("r{}", pair % side)).expect("a name")],
         conditions: demanded,
+        actors: Vec::new(),
         ttl: Duration::from_mins(20),
         release: Release::CredentialsAndSvid,
         accept_lifetime: false,

@@ -20,6 +20,7 @@ fn ask(world: &World, token: &str) -> JoinHandle<Answer> {
     let possession = Possession::IdempotencyKey(Digest::of(b"the key of all of them"));
     let request = Request {
         evidence: Evidence::new(Secret::new(token), None, possession),
+        actor: None,
         wanted: vec![Ask::credential("aws-dev")],
         subject_key: None,
         source: None,

@@ -10,7 +10,7 @@ use cambio::{
     exchange::{CloudRefusal, aws::Refusal as AwsRefusal, aws_sts::sim::AwsSim, azure_entra::sim::EntraSim},
     gateway::{answer::Cause, ask::NotOffered},
     http::{error::Refusal, request_refusal::RequestRefusal},
-    identify::Unidentified,
+    identify::{ActorRefused, Unidentified},
     jose::{Algorithm, PublicKey},
     mint::{MintRefusal, csr::CsrRefused, outside::ChainRefused},
     secret::{Digest, NoRandomness, Secret},
@@ -76,6 +76,10 @@ const CODES: &[Row] = &[
         Ok("a_cluster_that_does_not_answer_attests_nobody"),
     ),
     ("attest.session_over", Ok("a_resume_that_comes_too_late")),
+    (
+        "authorize.actor_not_granted",
+        Ok("tx_18_a_grant_is_for_the_actors_that_it_names_and_for_nobody_else"),
+    ),
     ("authorize.condition_failed", Ok("each_way_policy_says_no")),
     ("authorize.forbidden", Ok("each_way_policy_says_no")),
     ("authorize.lifetime_below_minimum", Ok("a_resume_that_comes_too_late")),
@@ -136,12 +140,25 @@ const CODES: &[Row] = &[
     ("exchange.preflight_refused", Ok("each_way_a_cloud_says_no")),
     ("exchange.upstream_garbage", Ok("each_way_a_cloud_says_no")),
     ("exchange.upstream_oversized", Ok("each_way_a_cloud_says_no")),
+    (
+        "identify.actor_chain_too_long",
+        Ok("tm_31_a_chain_grows_to_three_actors_and_never_outlives_its_beginning"),
+    ),
+    (
+        "identify.actor_not_allowed",
+        Ok("tx_19_a_subject_token_says_who_may_act"),
+    ),
+    ("identify.actor_unfit", Ok("what_an_actor_token_may_not_be")),
     ("identify.no_entry", Ok("workloads_without_a_name")),
     ("identify.template_refused", Ok("workloads_without_a_name")),
     ("issuer.unavailable", Ok("what_the_gateway_stands_on_is_gone")),
     (
         "key.unavailable",
         Err("keys stand in memory once the gateway has started"),
+    ),
+    (
+        "mint.actor_in_certificate",
+        Ok("a_certificate_is_not_given_to_whoever_is_acted_for"),
     ),
     (
         "mint.claim_reserved",
@@ -154,7 +171,6 @@ const CODES: &[Row] = &[
         "mint.randomness_unavailable",
         Err("the platform's generator does not fail"),
     ),
-    ("request.actor_unsupported", Ok("requests_that_are_not_in_order")),
     ("request.body_invalid", Ok("requests_that_are_not_in_order")),
     (
         "request.body_too_large",
@@ -316,8 +332,8 @@ fn every_refusal(attestation: &Attestation) -> Vec<Refusal> {
     all.extend(csr_refusals().iter().map(Refusal::from));
     all.extend(chain_refusals().iter().map(Refusal::from));
     all.extend(cloud_refusals().iter().map(Refusal::from));
-    let causes = causes(attestation);
-    all.extend(causes.iter().map(Refusal::from));
+    let unnamed = unidentified(attestation).into_iter().map(Cause::from);
+    all.extend(causes().into_iter().chain(unnamed).map(|cause| Refusal::from(&cause)));
     all.sort_by_key(|refusal| refusal.code);
     all
 }
@@ -440,7 +456,6 @@ fn chain_refusals() -> Vec<ChainRefused> {
 fn requests() -> Vec<RequestRefusal> {
     use RequestRefusal as R;
     vec![
-        R::ActorUnsupported,
         R::BodyInvalid {
             problem: "the body is no JSON object".into(),
         },
@@ -554,6 +569,11 @@ fn denials() -> Vec<Denial> {
     use Denial as D;
     let (grant, relying_party) = ("shop".to_owned(), "aws".to_owned());
     vec![
+        D::ActorNotGranted {
+            actor: "none of them is for `spiffe://prod.acme.example/agent/triage` to act".into(),
+            entry: "shop".into(),
+            relying_party: relying_party.clone(),
+        },
         D::ConditionFailed {
             grant: grant.clone(),
             condition: "`ci.ref` is `a`, expected `b`".into(),
@@ -592,6 +612,9 @@ fn denials() -> Vec<Denial> {
 
 fn mint_refusals() -> Vec<MintRefusal> {
     vec![
+        MintRefusal::ActorInCertificate {
+            actor: "spiffe://prod.acme.example/agent/triage".into(),
+        },
         MintRefusal::ClaimReserved { claim: "sub".into() },
         MintRefusal::CsrMissing,
         MintRefusal::CsrUnexpected,
@@ -651,10 +674,44 @@ fn cloud_refusals() -> Vec<CloudRefusal> {
     ]
 }
 
-fn causes(attestation: &Attestation) -> Vec<Cause> {
-    use TrailError as T;
+fn unidentified(attestation: &Attestation) -> Vec<Unidentified> {
     let boxed = || Box::new(attestation.clone());
     let entry = cambio::identify::EntryName::parse("shop").unwrap();
+    vec![
+        Unidentified::Actor {
+            attestation: boxed(),
+            reason: ActorRefused::ChainTooLong {
+                subject: "spiffe://prod.acme.example/user/ada".into(),
+            },
+        },
+        Unidentified::Actor {
+            attestation: boxed(),
+            reason: ActorRefused::NotAllowed {
+                expected: "`triage`".into(),
+                found: "`build` of `https://agents.acme.example`".into(),
+            },
+        },
+        Unidentified::Actor {
+            attestation: boxed(),
+            reason: ActorRefused::Unfit {
+                actor: "spiffe://prod.acme.example/agent/triage".into(),
+                reason: "has expired",
+            },
+        },
+        Unidentified::NoEntry {
+            attestation: boxed(),
+            closest_entry: Some("shop: `ci.ref`".into()),
+        },
+        Unidentified::Template {
+            attestation: boxed(),
+            entry,
+            reason: "`ci.ref` has a `/`".into(),
+        },
+    ]
+}
+
+fn causes() -> Vec<Cause> {
+    use TrailError as T;
     vec![
         T::ClockUntrusted {
             found: "1970-01-01T00:00:00Z".into(),
@@ -690,17 +747,6 @@ fn causes(attestation: &Attestation) -> Vec<Cause> {
             retry_after_seconds: 1,
         },
         NoRandomness.into(),
-        Unidentified::NoEntry {
-            attestation: boxed(),
-            closest_entry: Some("shop: `ci.ref`".into()),
-        }
-        .into(),
-        Unidentified::Template {
-            attestation: boxed(),
-            entry,
-            reason: "`ci.ref` has a `/`".into(),
-        }
-        .into(),
     ]
 }
 
@@ -1408,7 +1454,7 @@ async fn requests_that_are_not_in_order() {
             added("actor_token_type", JWT),
         ),
         (
-            "request.actor_unsupported",
+            "request.parameter_invalid",
             "invalid_request",
             added("actor_token", "a"),
         ),

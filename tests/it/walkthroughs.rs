@@ -30,6 +30,17 @@ fn the_walkthrough_of_mutual_tls_does_what_it_says() {
 }
 
 #[test]
+fn the_page_about_agents_does_what_it_says() {
+    let Some(walked) = walk("agents.md", "", &["curl", "jq"]) else {
+        return;
+    };
+    for (step, found) in walked {
+        let expected = step.printed.as_deref().unwrap_or_default();
+        assert_eq!(comparable(&found), comparable(expected), "{}{found}", step.commands);
+    }
+}
+
+#[test]
 fn the_commands_of_the_page_about_keys_rotate_and_revoke() {
     // The page names the key that its gateway had, and takes a gateway for granted.
     let before = r#"
@@ -83,14 +94,14 @@ fn the_page_about_development_lets_its_reader_be_a_workload() {
 
 #[test]
 fn what_development_says_to_try_next_can_be_pasted() {
-    let before = r#"
+    let before = r"
         cambio dev --ready-file ready.json > dev.log 2>&1 &
         until [ -f ready.json ]; do sleep 0.2; done
         awk '/^Try next/ { next_is_ours = 1 } next_is_ours && /^  /' dev.log > try
         # AWS's own program is judged with the official clients.
         grep -q 'aws sts get-caller-identity' try
         sed -i 's/ -- aws sts/ -- echo aws sts/' try
-    "#;
+    ";
     if !present(&["curl", "awk"], "of `cambio dev`") {
         return;
     }

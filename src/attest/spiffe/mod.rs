@@ -12,7 +12,7 @@ use std::{future::Future, pin::Pin, sync::Arc, time::SystemTime};
 use self::settings::{Checked, Pinned, Settings};
 use super::{
     AttestRefusal, Attestation, Attestor, AttestorContext, AttestorName, Attributes, Builtin, ClientCertificate,
-    ClientCertificates, Evidence, Findings, Freshness, Misconfigured, OwnDocuments, Verdict, conclude,
+    ClientCertificates, Delegation, Evidence, Findings, Freshness, Misconfigured, OwnDocuments, Verdict, conclude,
 };
 use crate::{
     jose::{MAX_TOKEN_BYTES, Unverified},
@@ -128,7 +128,11 @@ impl SpiffeAttestor {
             stands_until: standing(accepted.expires, now),
             use_rule: None,
         };
-        Ok(conclude(&verified, evidence, findings))
+        let delegation = match pinned.foreign {
+            None => Delegation::of_our_own(verified.get(), &pinned.name)?,
+            Some(_) => Delegation::of_another(verified.get())?,
+        };
+        Ok(conclude(&verified, evidence, findings).delegated(delegation))
     }
 
     /// Judges the certificate of a connection, anew for each request (T-04).

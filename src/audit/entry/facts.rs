@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::bound;
+use super::{bound, text};
+use crate::{attest::Attestation, identify::Workload};
 
 /// What an entry says of the evidence.
 #[derive(Clone, Debug, Serialize)]
@@ -65,7 +66,53 @@ pub struct SvidFacts {
     pub expires: String,
 }
 
+/// What an entry says of those who act for the workload.
+#[derive(Clone, Debug, Serialize)]
+pub struct ActorFacts {
+    /// Their SPIFFE IDs, the current actor first.
+    pub spiffe_ids: Vec<String>,
+    /// The current actor's registration entry, where it presented evidence with this request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub entry: Option<String>,
+    /// That evidence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<EvidenceFacts>,
+}
+
+impl ActorFacts {
+    /// Takes whoever acts; `None` where the workload acts itself.
+    pub(super) fn of(workload: &Workload) -> Option<Self> {
+        if workload.actors().is_empty() {
+            return None;
+        }
+        Some(Self {
+            spiffe_ids: workload.actors().iter().map(ToString::to_string).collect(),
+            entry: workload.actor().map(|actor| actor.entry().to_string()),
+            evidence: workload.actor().map(|actor| EvidenceFacts::of(actor.attestation())),
+        })
+    }
+
+    pub(super) fn bound(&mut self) {
+        self.spiffe_ids.iter_mut().chain(&mut self.entry).for_each(bound);
+        if let Some(evidence) = &mut self.evidence {
+            evidence.bound();
+        }
+    }
+}
+
 impl EvidenceFacts {
+    /// Takes what was attested.
+    pub(super) fn of(attestation: &Attestation) -> Self {
+        let attributes = attestation.attributes().iter();
+        Self {
+            attestor: attestation.attestor().to_string(),
+            issuer: text(attestation.issuer()),
+            subject: text(attestation.subject()),
+            sha256: attestation.evidence_sha256().to_string(),
+            attributes: attributes.map(|(name, value)| (name.to_owned(), text(value))).collect(),
+        }
+    }
+
     pub(super) fn bound(&mut self) {
         for field in [
             &mut self.attestor,

@@ -4,7 +4,7 @@
 
 mod facts;
 
-pub use facts::{EvidenceFacts, GatewayFacts, PermissionFacts, SvidFacts};
+pub use facts::{ActorFacts, EvidenceFacts, GatewayFacts, PermissionFacts, SvidFacts};
 
 use std::time::SystemTime;
 
@@ -81,6 +81,9 @@ pub struct Draft {
     /// The workload's SPIFFE ID.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub spiffe_id: Option<String>,
+    /// Who acts for the workload.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub actor: Option<ActorFacts>,
     /// The registration entry.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub entry: Option<String>,
@@ -153,6 +156,7 @@ impl Draft {
             source_address: None,
             evidence: None,
             spiffe_id: None,
+            actor: None,
             entry: None,
             relying_party: None,
             permission: None,
@@ -176,17 +180,7 @@ impl Draft {
     /// Adds what was attested.
     #[must_use]
     pub fn about(mut self, attestation: &Attestation) -> Self {
-        self.evidence = Some(EvidenceFacts {
-            attestor: attestation.attestor().to_string(),
-            issuer: text(attestation.issuer()),
-            subject: text(attestation.subject()),
-            sha256: attestation.evidence_sha256().to_string(),
-            attributes: attestation
-                .attributes()
-                .iter()
-                .map(|(name, value)| (name.to_owned(), text(value)))
-                .collect(),
-        });
+        self.evidence = Some(EvidenceFacts::of(attestation));
         self
     }
 
@@ -195,6 +189,7 @@ impl Draft {
     pub fn of(mut self, workload: &crate::identify::Workload) -> Self {
         self.spiffe_id = Some(workload.spiffe_id().as_str().to_owned());
         self.entry = Some(workload.entry().to_string());
+        self.actor = ActorFacts::of(workload);
         self.about(workload.attestation())
     }
 
@@ -303,6 +298,9 @@ impl Draft {
         optional.into_iter().flatten().for_each(bound);
         if let Some(evidence) = &mut self.evidence {
             evidence.bound();
+        }
+        if let Some(actor) = &mut self.actor {
+            actor.bound();
         }
         if let Some(permission) = &mut self.permission {
             permission.bound();

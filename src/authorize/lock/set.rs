@@ -151,10 +151,16 @@ impl LockSet {
         self.shut(LockTarget::Entry, workload.entry().as_str())?;
         self.shut(LockTarget::Attestor, attestation.attestor().as_str())?;
         self.shut(LockTarget::RelyingParty, relying_party.as_str())?;
-        match attestation.attributes().get(RUN) {
-            Some(run) => self.shut(LockTarget::Run, run),
-            None => Ok(()),
+        if let Some(run) = attestation.attributes().get(RUN) {
+            self.shut(LockTarget::Run, run)?;
         }
+        for actor in workload.actors() {
+            self.shut(LockTarget::SpiffeId, actor.as_str())?;
+        }
+        // What an actor does for another is shut with the actor.
+        workload
+            .actor()
+            .map_or(Ok(()), |actor| self.refuse(actor, relying_party, now))
     }
 
     fn shut(&self, target: LockTarget, value: &str) -> Result<(), Denial> {

@@ -317,8 +317,32 @@ impl Policy {
             let disagree = "all conditions of a grant hold, yet Cedar permits nothing";
             return Err(closest.unwrap_or_else(|| unevaluable(disagree.to_owned())));
         }
-        Ok(matching)
+        acted_with(&request.workload, accepting, matching)
     }
+}
+
+/// Returns the rules that name the current actor, or those that name none where the workload acts itself (TX-18).
+fn acted_with<'a>(
+    workload: &Workload,
+    accepting: &Accepting,
+    mut matching: Vec<&'a Rule>,
+) -> Result<Vec<&'a Rule>, Denial> {
+    let current = workload.actors().first();
+    matching.retain(|rule| match current {
+        None => rule.actors.is_empty(),
+        Some(actor) => rule.actors.contains(actor),
+    });
+    if matching.is_empty() {
+        return Err(Denial::ActorNotGranted {
+            actor: current.map_or_else(
+                || "each is for an actor, and nobody acts".to_owned(),
+                |actor| format!("none of them is for `{actor}` to act"),
+            ),
+            entry: workload.entry().to_string(),
+            relying_party: accepting.party.name.to_string(),
+        });
+    }
+    Ok(matching)
 }
 
 /// Returns what the request rests on; evidence past its time is never taken for presented, whatever the caller says.

@@ -12,7 +12,7 @@ mod machine_key;
 mod mounted;
 mod platform;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 
@@ -129,6 +129,14 @@ enum Found {
     Nothing(String),
 }
 
+/// Reads the token in a file.
+///
+/// # Errors
+/// Ends with 4 where there is none.
+pub fn from_file(path: &Path) -> Result<Secret, Failure> {
+    held(mounted::from_file(path))
+}
+
 /// Finds evidence.
 ///
 /// # Errors
@@ -144,7 +152,7 @@ async fn find_on(
 ) -> Result<Evidence, Failure> {
     if let Some(path) = &arguments.token_file {
         return Ok(Evidence {
-            token: held(mounted::from_file(path))?,
+            token: from_file(path)?,
             holder: Holder::Job,
         });
     }

@@ -93,6 +93,9 @@ fn text(body: &Value) -> String {
     line(&mut text, 0, "issuer", shown("issuer"));
     line(&mut text, 0, "subject", shown("subject"));
     line(&mut text, 0, "stands until", shown("stands_until"));
+    for actor in body.get("actors").and_then(Value::as_array).into_iter().flatten() {
+        line(&mut text, 0, "acted for by", actor.as_str().unwrap_or_default());
+    }
     line(&mut text, 0, "attributes", "");
     for (name, value) in members(body, "attributes") {
         line(&mut text, 2, name, value.as_str().unwrap_or_default());

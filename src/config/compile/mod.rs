@@ -12,7 +12,8 @@ use crate::{
     attest::AttestorName,
     authorize::{Grant, Policy, PolicySource, RawPolicyFile, Release, RelyingPartySource},
     exchange::RelyingParty,
-    identify::{AttestorFacts, Entry, EntrySource, Problem, Registry, Table, danger},
+    identify::{AttestorFacts, Entry, EntrySource, Problem, Registry, Table, danger, entry::workload_id},
+    spiffe::SpiffeId,
 };
 
 /// Who is who, and who may what, of one generation.
@@ -32,6 +33,7 @@ impl Settings {
     pub fn compile(&self, assembly: &Assembly, generation: u64) -> Result<Compiled, Vec<Diagnostic>> {
         let mut problems = Problems::default();
         let entries = self.entries(assembly, &mut problems);
+        let grants = self.grants(&mut problems);
         if let Some(diagnostics) = self.found(problems) {
             return Err(diagnostics);
         }
@@ -55,7 +57,7 @@ impl Settings {
             entries: &entries,
             attestors: &attestors,
             relying_parties: &relying_parties,
-            grants: self.grants(),
+            grants,
             raw_policies: &raw_policies,
         };
         let policy = Policy::compile(source);
@@ -105,13 +107,14 @@ impl Settings {
         entries
     }
 
-    fn grants(&self) -> Vec<Grant> {
-        let grant = |table: &GrantTable| Grant {
+    fn grants(&self, problems: &mut Problems) -> Vec<Grant> {
+        let mut grant = |table: &GrantTable| Grant {
             position: table.position,
             name: table.name.clone(),
             entries: table.entries.clone(),
             relying_parties: table.relying_parties.clone(),
             conditions: table.conditions.clone(),
+            actors: self.actors(table, problems),
             ttl: table.ttl,
             release: if table.release.is_empty() {
                 Release::Credentials
@@ -120,7 +123,23 @@ impl Settings {
             },
             accept_lifetime: table.accept_lifetime,
         };
-        self.grants.iter().map(grant).collect()
+        self.grants.iter().map(&mut grant).collect()
+    }
+
+    /// Returns the SPIFFE IDs of a grant's actors.
+    fn actors(&self, table: &GrantTable, problems: &mut Problems) -> Vec<SpiffeId> {
+        let mut actors = Vec::new();
+        for path in &table.actors {
+            match workload_id(&self.trust_domain, path) {
+                Ok(id) => actors.push(id),
+                Err(reason) => {
+                    let expected = "the path of a workload's SPIFFE ID such as `/agent/triage`";
+                    let place = Table::Grant.at(table.position, ["actors"]);
+                    self.keep(place.problem("config.spiffe_id_invalid", reason, expected), problems);
+                }
+            }
+        }
+        actors
     }
 
     fn relying_parties(&self, assembly: &Assembly) -> Vec<RelyingPartySource> {

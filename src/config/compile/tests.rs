@@ -146,6 +146,27 @@ fn t_25_a_check_says_what_a_load_would_refuse_at_any_step() {
     assert_eq!(check(&case), (true, vec!["config.attribute_unknown"]));
 }
 
+#[test]
+fn an_actor_that_no_workload_could_be_is_refused() {
+    for path in [
+        "agent",
+        "/agent/",
+        "/agent/*",
+        "/rp/agent",
+        "spiffe://prod.acme.example/agent",
+    ] {
+        let codes = refused(&case().with("ttl = \"20m\"", &format!("ttl = \"20m\"\nactors = [\"{path}\"]")));
+
+        assert_eq!(
+            codes,
+            [("config.spiffe_id_invalid", "grant[0].actors".to_owned())],
+            "{path}"
+        );
+    }
+    let right = case().with("ttl = \"20m\"", "ttl = \"20m\"\nactors = [\"/agent/triage\"]");
+    assert!(compiled(&right.settings()).is_ok());
+}
+
 /// A certificate for mTLS and a role by certificate, each by a grant of its own.
 const CERTIFICATES: &str = r#"
 [[relying_party]]

@@ -133,7 +133,8 @@ const PREFIX: &str = "CAMBIO_";
 const SEPARATOR: &str = "__";
 
 /// Variables that programs read and the configuration does not.
-const PROGRAM_VARIABLES: [&str; 11] = [
+const PROGRAM_VARIABLES: [&str; 13] = [
+    "CAMBIO_ACTOR_TOKEN_FILE",
     "CAMBIO_ADMIN",
     "CAMBIO_AUDIENCE",
     "CAMBIO_CA_FILE",
@@ -145,6 +146,7 @@ const PROGRAM_VARIABLES: [&str; 11] = [
     "CAMBIO_LOG",
     "CAMBIO_STATE_DIR",
     "CAMBIO_SVID",
+    "CAMBIO_TOKEN_FILE",
 ];
 
 #[cfg(test)]

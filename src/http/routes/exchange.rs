@@ -37,6 +37,8 @@ pub const MAX_RELYING_PARTIES: usize = 16;
 pub struct ExchangeRequest {
     /// What the workload presents.
     evidence: ExchangeEvidence,
+    /// What somebody presents who acts for the workload.
+    actor: Option<ActorEvidence>,
     /// The names of 1 to 16 relying parties.
     relying_parties: Vec<String>,
 }
@@ -49,6 +51,14 @@ pub struct ExchangeEvidence {
     token: Option<String>,
     /// The kind of evidence, only where the token does not tell; `spiffe` for a client certificate.
     kind: Option<String>,
+}
+
+/// What an actor presents (RFC 8693 section 1.1).
+#[derive(Debug, utoipa::ToSchema)]
+#[expect(dead_code, reason = "describes the body in the OpenAPI document")]
+pub struct ActorEvidence {
+    /// The actor token, which stands until it expires.
+    token: String,
 }
 
 /// What came of it.
@@ -97,6 +107,7 @@ async fn answer(state: &ExchangeState, caller: &Caller, body: Body) -> Result<Re
         .map_err(refused)?;
     let request = Request {
         evidence: asked.presented.evidence(state, caller, PATH)?,
+        actor: asked.actor,
         wanted: asked.relying_parties.into_iter().map(Ask::credential).collect(),
         subject_key: None,
         source: Some(source),
@@ -108,13 +119,15 @@ async fn answer(state: &ExchangeState, caller: &Caller, body: Body) -> Result<Re
 #[derive(Debug)]
 struct Asked {
     presented: Presented,
+    actor: Option<Evidence>,
     relying_parties: Vec<String>,
 }
 
 impl Asked {
     fn read(bytes: &[u8]) -> Result<Self, RequestRefusal> {
-        let mut object = body::json_object(bytes, &["evidence", "relying_parties"])?;
+        let mut object = body::json_object(bytes, &["actor", "evidence", "relying_parties"])?;
         let presented = Presented::read(&mut object)?;
+        let actor = read_actor(&mut object)?;
         let Some(Value::Array(names)) = object.remove("relying_parties") else {
             return Err(invalid("`relying_parties` is missing or no array"));
         };
@@ -137,9 +150,24 @@ impl Asked {
         }
         Ok(Self {
             presented,
+            actor,
             relying_parties,
         })
     }
+}
+
+/// Takes the actor's evidence out of a body; a bearer's, since the proofs of a request are its subject's.
+pub(super) fn read_actor(object: &mut Map<String, Value>) -> Result<Option<Evidence>, RequestRefusal> {
+    let mut actor = match object.remove("actor") {
+        None => return Ok(None),
+        Some(Value::Object(actor)) => actor,
+        Some(_) => return Err(invalid("`actor` is no object, expected {\"token\": \"..\"}")),
+    };
+    body::refuse_unknown(&actor, &["token"])?;
+    let Some(Value::String(token)) = actor.remove("token") else {
+        return Err(invalid("`actor.token` is missing or no string"));
+    };
+    Ok(Some(Evidence::new(Secret::new(token), None, Possession::Bearer)))
 }
 
 /// The evidence of a body, not yet joined with what the connection and the headers prove.

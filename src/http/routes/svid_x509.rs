@@ -90,6 +90,7 @@ async fn answer(state: &ExchangeState, caller: &Caller, body: Body) -> Result<Re
     let subject_key = SubjectPublicKey::from_text(&asked.csr).map_err(|refusal| Refusal::from(&refusal))?;
     let request = Request {
         evidence: asked.presented.evidence(state, caller, PATH)?,
+        actor: None,
         wanted: vec![Ask::svid(asked.relying_party)],
         subject_key: Some(subject_key),
         source: Some(source),

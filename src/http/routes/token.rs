@@ -1,6 +1,7 @@
 //! `POST /v1/token`: OAuth token exchange (RFC 8693) for exactly one relying party.
 //!
-//! The subject token is the only credential; there is no client registry (TX-8).
+//! The subject token is the only credential, with an actor token beside it where somebody acts for the subject; there is
+//! no client registry (TX-8).
 
 use std::time::SystemTime;
 
@@ -14,7 +15,7 @@ use axum::{
 use serde::Serialize;
 
 use crate::{
-    attest::Evidence,
+    attest::{Evidence, Possession},
     gateway::{Answer, Ask, Asked, Granted, Request, answer::Form as Granting},
     http::{
         body::{self, Form},
@@ -50,7 +51,7 @@ pub struct TokenResponse {
     post,
     path = PATH,
     request_body(content = String, content_type = "application/x-www-form-urlencoded",
-        description = "RFC 8693: `grant_type`, `subject_token`, `subject_token_type`, `audience` (a relying party's name), `requested_token_type`, `scope`"),
+        description = "RFC 8693: `grant_type`, `subject_token`, `subject_token_type`, `audience` (a relying party's name), `requested_token_type`, `scope`; `actor_token` and `actor_token_type` where somebody acts for the subject"),
     responses(
         (status = 200, description = "the token", body = TokenResponse),
         (status = 400, description = "RFC 6749 error: the request or the evidence is not in order"),
@@ -85,6 +86,7 @@ async fn answer(state: &ExchangeState, caller: &Caller, body: Body) -> Result<Re
     let answer = state
         .exchange(Request {
             evidence,
+            actor: asked.actor.map(|token| Evidence::new(token, None, Possession::Bearer)),
             wanted: vec![asked.ask],
             subject_key: None,
             source: Some(source),
@@ -101,6 +103,7 @@ async fn answer(state: &ExchangeState, caller: &Caller, body: Body) -> Result<Re
 #[derive(Debug)]
 struct Parameters {
     token: Secret,
+    actor: Option<Secret>,
     ask: Ask,
 }
 
@@ -114,26 +117,34 @@ impl Parameters {
         if form.take("resource").is_some() {
             return Err(RequestRefusal::ResourceUnsupported);
         }
-        match (form.take("actor_token"), form.take("actor_token_type")) {
-            (None, None) => {}
+        let actor = match (form.take("actor_token"), form.take("actor_token_type")) {
+            (None, None) => None,
             (None, Some(_)) => return Err(invalid("actor_token_type", "is there without `actor_token`")),
-            (Some(_), _) => return Err(RequestRefusal::ActorUnsupported),
-        }
+            (Some(_), None) => return Err(invalid("actor_token_type", "is missing beside `actor_token`")), // TX-3
+            (Some(token), Some(token_type)) => {
+                refuse_other_type("actor_token_type", &token_type)?;
+                Some(Secret::new(token))
+            }
+        };
         let token = Secret::new(form.required("subject_token")?);
-        let token_type = form.required("subject_token_type")?;
-        if token_type != JWT && token_type != ID_TOKEN {
-            return Err(invalid(
-                "subject_token_type",
-                &format!("is not taken, expected `{JWT}` or `{ID_TOKEN}`"),
-            ));
-        }
+        refuse_other_type("subject_token_type", &form.required("subject_token_type")?)?;
         let ask = Ask {
             relying_party: form.required("audience")?,
             form: requested(form.take("requested_token_type").as_deref())?,
             scope: form.take("scope"),
         };
-        Ok(Self { token, ask })
+        Ok(Self { token, actor, ask })
     }
+}
+
+fn refuse_other_type(name: &'static str, found: &str) -> Result<(), RequestRefusal> {
+    if found == JWT || found == ID_TOKEN {
+        return Ok(());
+    }
+    Err(invalid(
+        name,
+        &format!("is not taken, expected `{JWT}` or `{ID_TOKEN}`"),
+    ))
 }
 
 fn requested(token_type: Option<&str>) -> Result<Asked, RequestRefusal> {

@@ -11,7 +11,7 @@ use axum::{
 };
 use serde_json::{Map, Value, json};
 
-use super::exchange::Presented;
+use super::exchange::{Presented, read_actor};
 use crate::{
     attest::{Attestation, ExchangeId},
     clock::rfc3339,
@@ -22,6 +22,7 @@ use crate::{
         request_refusal::RequestRefusal,
         state::{Caller, ExchangeState},
     },
+    spiffe::SpiffeId,
 };
 
 /// The path, which is also part of the DPoP `htu`.
@@ -33,12 +34,16 @@ pub const PATH: &str = "/v1/whoami";
 pub struct WhoamiRequest {
     /// What the workload presents.
     evidence: super::exchange::ExchangeEvidence,
+    /// What somebody presents who acts for the workload.
+    actor: Option<super::exchange::ActorEvidence>,
 }
 
 /// Who the workload is.
 #[derive(Debug, utoipa::ToSchema)]
 #[expect(dead_code, reason = "describes the body in the OpenAPI document")]
 pub struct WhoamiResponse {
+    /// The SPIFFE IDs of those who act for the workload, the current actor first; absent where it acts itself.
+    actors: Option<Vec<String>>,
     /// The attestor that took the evidence.
     attestor: String,
     /// The canonical attributes.
@@ -85,11 +90,13 @@ async fn answer(state: &ExchangeState, caller: &Caller, body: Body) -> Result<Re
     let refused = |refusal: RequestRefusal| Refusal::from(&refusal);
     let source = state.admit(caller).map_err(refused)?;
     let presented = body::read(body).await.and_then(|body| {
-        let mut object = body::json_object(&body, &["evidence"])?;
-        Presented::read(&mut object)
+        let mut object = body::json_object(&body, &["actor", "evidence"])?;
+        Ok((Presented::read(&mut object)?, read_actor(&mut object)?))
     });
+    let (presented, actor) = presented.map_err(refused)?;
     let request = Request {
-        evidence: presented.map_err(refused)?.evidence(state, caller, PATH)?,
+        evidence: presented.evidence(state, caller, PATH)?,
+        actor,
         wanted: Vec::new(),
         subject_key: None,
         source: Some(source),
@@ -119,6 +126,10 @@ fn identified(portrait: &Portrait) -> Value {
         (name.clone(), told)
     });
     body.insert("relying_parties".to_owned(), prospects.collect::<Map<_, _>>().into());
+    let actors: Vec<&str> = portrait.workload.actors().iter().map(SpiffeId::as_str).collect();
+    if !actors.is_empty() {
+        body.insert("actors".to_owned(), actors.into());
+    }
     body.insert("entry".to_owned(), portrait.workload.entry().to_string().into());
     body.insert("spiffe_id".to_owned(), portrait.workload.spiffe_id().as_str().into());
     body.into()

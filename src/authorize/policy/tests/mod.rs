@@ -7,8 +7,9 @@ use crate::{
     },
     identify::{
         EntryName,
-        sample::{conditions, entry, github_job, now},
+        sample::{conditions, entry, github_job, now, trust_domain},
     },
+    spiffe::SpiffeId,
 };
 
 fn rule(permission: &crate::authorize::Permission) -> Vec<&str> {
@@ -330,9 +331,7 @@ fn refuses_a_subject_that_the_workloads_attributes_do_not_make() {
     assert!(sample.decide(long).is_ok());
     let unfit = super::Subject::Template(crate::identify::Template::parse("/rp/{ci.ref}").unwrap());
     let workload = github_job().workload("shop-deploy", "/ci/acme/shop/deploy");
-    let reason = unfit
-        .shape(&workload, &crate::identify::sample::trust_domain())
-        .unwrap_err();
+    let reason = unfit.shape(&workload, &trust_domain()).unwrap_err();
     assert!(reason.contains("`ci.ref` cannot be a segment"), "{reason}");
 }
 
@@ -375,6 +374,11 @@ fn t_23_what_a_reload_no_longer_grants_is_denied_from_then_on() {
 fn every_denial_has_a_code_of_its_own() {
     let text = String::new;
     let denials = [
+        Denial::ActorNotGranted {
+            actor: text(),
+            entry: text(),
+            relying_party: text(),
+        },
         Denial::ConditionFailed {
             grant: text(),
             condition: text(),
@@ -411,6 +415,67 @@ fn every_denial_has_a_code_of_its_own() {
 
     assert_eq!(codes.len(), denials.len());
     assert!(codes.iter().all(|code| code.starts_with("authorize.")));
+}
+
+/// The sample with a second workload, `/agent/triage`, and its job.
+fn with_agent(actors: &[&str]) -> (crate::authorize::sample::Sample, Ask) {
+    let agent = github_job().with("ci.repo_id", "8");
+    let id = |path: &&str| SpiffeId::generate(&trust_domain(), path).unwrap();
+    let sample = sample().with(|it| {
+        it.entries
+            .push(entry(1, "triage", &[("ci.repo_id", &["8"])], "/agent/triage"));
+        it.grants[0].actors = actors.iter().map(id).collect();
+    });
+    let asked = Ask {
+        actor: Some(agent),
+        ..ask()
+    };
+    (sample, asked)
+}
+
+#[test]
+fn tx_18_a_grant_with_actors_is_for_these_alone() {
+    let (sample, acted) = with_agent(&["/agent/triage"]);
+    let (others, by_another) = with_agent(&["/agent/other"]);
+
+    let permission = sample.decide(acted).unwrap();
+
+    assert_eq!(permission.subject().path(), "/ci/acme/shop/deploy");
+    assert_eq!(permission.workload().actors()[0].path(), "/agent/triage");
+    for denied in [sample.decide(ask()), others.decide(by_another)] {
+        assert_eq!(denied.unwrap_err().code(), "authorize.actor_not_granted");
+    }
+}
+
+#[test]
+fn tx_20_a_grant_without_actors_is_for_nobody_who_acts() {
+    let (sample, acted) = with_agent(&[]);
+
+    assert!(sample.decide(ask()).is_ok());
+    assert_eq!(sample.decide(acted).unwrap_err().code(), "authorize.actor_not_granted");
+}
+
+#[test]
+fn tm_31_what_is_permitted_ends_with_the_standing_of_the_actor() {
+    let (sample, acted) = with_agent(&["/agent/triage"]);
+    let short = acted.actor.clone().unwrap().standing(Duration::from_mins(16));
+
+    let permission = sample.decide(Ask {
+        actor: Some(short),
+        ..acted
+    });
+
+    assert_eq!(permission.unwrap().lifetime(), Duration::from_mins(16));
+}
+
+#[test]
+fn a_forbid_sees_the_current_actor() {
+    let (sample, acted) = with_agent(&["/agent/triage"]);
+    let forbid = "forbid(principal, action, resource) \
+                  when { context has actor && context.actor == \"spiffe://prod.acme.example/agent/triage\" };";
+    let sample = sample.with_raw(forbid);
+
+    assert_eq!(sample.decide(acted).unwrap_err().code(), "authorize.forbidden");
 }
 
 mod whole_set;
