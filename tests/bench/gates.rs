@@ -1,28 +1,30 @@
 //! The gates of speed and size: each figure stands beside its raw limit of the same minute and the same core.
 //!
 //! `cargo bench --bench gates -- --binary PATH [--short] [--directory PATH] [--only PART]`: the program runs on core 0, the load on core 1;
-//! rounds alternate between the parts and the whole; medians are judged. Ends with 1 if a gate fails by more than noise.
+//! rounds alternate between the parts and the whole; medians are judged. Ends with 1 if a gate fails by more than noise. PART is
+//! `attestors`, `certificates`, `decisions`, `exchanges`, `keyids`, `memory`, `starts` or `stores`.
 #![cfg(test)]
 
+mod attestors;
+mod authorities;
 mod certificates;
 mod cloud;
 mod decision;
+mod evidence;
 mod ground;
 mod hanging;
+mod keyids;
 mod load;
 mod memory;
 mod parts;
+mod plan;
 mod report;
 #[path = "../../src/store/postgres/tests/server.rs"]
 #[expect(dead_code, reason = "the store's own tests use the rest")]
 mod server;
 mod stores;
 
-use std::{
-    path::PathBuf,
-    process::{Command, ExitCode},
-    time::Duration,
-};
+use std::process::{Command, ExitCode};
 
 use cambio::{
     exchange::aws_sts::sim::AwsSim,
@@ -31,10 +33,11 @@ use cambio::{
 
 use self::{
     ground::{Ground, Server, cpu_micros, resident_megabytes},
+    keyids::Storm,
     load::{Client, Run, exchange_request, get, token_request},
     parts::{Bare, alone, shared},
+    plan::{CONNECTIONS, Plan},
     report::{Verdicts, fdatasync_millis, machine, median, millis},
-    stores::Load,
 };
 
 fn main() -> ExitCode {
@@ -65,50 +68,6 @@ fn main() -> ExitCode {
     println!("gates that fail: {}", verdicts.failed().join("; "));
     ExitCode::FAILURE
 }
-
-struct Plan {
-    binary: PathBuf,
-    directory: PathBuf,
-    rounds: usize,
-    requests: usize,
-    settle: Duration,
-    only: Option<PathBuf>,
-}
-
-impl Plan {
-    fn read(arguments: &[String]) -> Option<Self> {
-        let after = |name: &str| {
-            let at = arguments.iter().position(|argument| argument == name)?;
-            arguments.get(at + 1).map(PathBuf::from)
-        };
-        let short = arguments.iter().any(|argument| argument == "--short");
-        let temporary = || std::env::temp_dir().join(format!("cambio-bench-{}", std::process::id()));
-        Some(Self {
-            binary: after("--binary")?,
-            directory: after("--directory").unwrap_or_else(temporary),
-            rounds: if short { 3 } else { 5 },
-            requests: if short { 3_000 } else { 4_000 },
-            settle: Duration::from_secs(if short { 10 } else { 60 }),
-            only: after("--only"),
-        })
-    }
-
-    /// Tells whether a part is measured: all are, unless one is named.
-    fn wants(&self, part: &str) -> bool {
-        self.only.as_ref().is_none_or(|only| only.as_os_str() == part)
-    }
-
-    /// Returns what is sent where a figure is reported and not judged.
-    fn load(&self) -> Load {
-        Load {
-            requests: self.requests / 2,
-            connections: CONNECTIONS,
-        }
-    }
-}
-
-/// As many connections as a batch of the writer is to hold.
-const CONNECTIONS: usize = 32;
 
 async fn all(plan: &Plan) -> Verdicts {
     let mut verdicts = Verdicts::default();
@@ -148,8 +107,23 @@ async fn all(plan: &Plan) -> Verdicts {
     if plan.wants("stores") {
         stores::postgres(load, (&ground, &plan.binary), &mut verdicts).await;
     }
+    strangers(plan, &ground, &mut verdicts).await;
     let _gone = std::fs::remove_dir_all(&plan.directory);
     verdicts
+}
+
+/// Gate 7, and what it costs to attest: the half minute that the one must wait passes with the other.
+async fn strangers(plan: &Plan, ground: &Ground, verdicts: &mut Verdicts) {
+    let mut storm = None;
+    if plan.wants("keyids") {
+        storm = Some(Storm::gather(ground, &plan.binary, plan.key_ids).await);
+    }
+    if plan.wants("attestors") {
+        attestors::all(plan.rounds - 2, ground).await;
+    }
+    if let Some(storm) = storm {
+        storm.judge(verdicts).await;
+    }
 }
 
 /// Gate 1: the whole against the sum of its parts, round by round.

@@ -23,7 +23,7 @@ use hyper_util::{
 use sqlx::{Arguments as _, ConnectOptions as _, SqliteConnection, sqlite::SqliteArguments};
 use tokio_rustls::TlsAcceptor;
 
-use crate::{certificates, decision, ground};
+use crate::{attestors, certificates, decision, ground};
 
 /// What one operation costs, in microseconds.
 #[derive(Clone, Copy, Debug)]
@@ -84,7 +84,7 @@ pub(crate) fn measure(mut operation: impl FnMut()) -> Cost {
 const LONG_ENOUGH: Duration = Duration::from_secs(1);
 
 /// A message as long as a signing input.
-const INPUT: [u8; 500] = [b'a'; 500];
+pub(crate) const INPUT: [u8; 500] = [b'a'; 500];
 
 /// Runs one part in this process.
 pub(crate) fn run(part: &str, arguments: &[String]) {
@@ -94,6 +94,8 @@ pub(crate) fn run(part: &str, arguments: &[String]) {
     let cost = match part {
         "sign" => sign(),
         "verify" => verify(),
+        "verifyec" => attestors::raw(first),
+        "attest" => attestors::ours(&runtime, first),
         "cedar" => decision::raw(2),
         "cedar3" => decision::raw(3),
         "cedar12" => decision::raw(12),

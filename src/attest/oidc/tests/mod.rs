@@ -5,6 +5,7 @@ mod issuer;
 mod matrix;
 mod pinned;
 mod settings;
+mod storm;
 mod vendors;
 
 use std::{
