@@ -38,3 +38,6 @@ pub mod manual;
 
 #[cfg(feature = "dev")]
 pub mod sim;
+
+#[cfg(test)]
+mod mutated;

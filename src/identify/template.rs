@@ -161,7 +161,10 @@ pub enum Unfillable {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::mutated::mutated_text;
 
     fn attributes(value: &str) -> Attributes {
         let mut attributes = Attributes::default();
@@ -231,6 +234,22 @@ mod tests {
             "/ci%2fx", "/x?y",
         ] {
             assert!(Template::parse(text).is_err(), "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn t_09_a_value_never_leaves_its_segment(
+            text in mutated_text("/ci/{ci.repo_name}/x-{ci.repo_name}_y"),
+            value in "(.{0,12}|[A-Za-z0-9._-]{1,12})",
+        ) {
+            if let Ok(template) = Template::parse(&text)
+                && let Ok(path) = template.fill(&attributes(&value))
+            {
+                let ours = crate::spiffe::TrustDomain::parse("acme.example").unwrap();
+                prop_assert!(crate::spiffe::SpiffeId::generate(&ours, &path).is_ok(), "{}", path);
+                prop_assert_eq!(path, text.replace("{ci.repo_name}", &value));
+            }
         }
     }
 }

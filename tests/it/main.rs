@@ -11,6 +11,7 @@ mod bound_key;
 mod cloud;
 #[cfg(feature = "dev")]
 mod conformance;
+mod corpora;
 #[cfg(feature = "dev")]
 mod endpoints;
 #[cfg(feature = "dev")]
@@ -45,6 +46,9 @@ mod mtls;
 mod outside_root;
 #[cfg(feature = "dev")]
 mod platforms;
+#[path = "../fuzz/properties/mod.rs"]
+#[expect(unreachable_pub, reason = "the fuzz targets use it as a library")]
+mod properties;
 mod readme;
 #[cfg(feature = "dev")]
 mod refusals;

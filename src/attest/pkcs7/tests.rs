@@ -540,4 +540,45 @@ proptest::proptest! {
         proptest::prop_assert!(judged(&bytes).is_err());
         proptest::prop_assert!(judged(&spliced).is_err());
     }
+
+    #[test]
+    fn t_01_nothing_but_what_was_signed_comes_out_of_a_changed_document(
+        changed in crate::mutated::mutated(PLATFORM.document(CONTENT).written()),
+        by_root in crate::mutated::mutated(of_chain()),
+    ) {
+        // The envelope is not signed, so a change there may go unnoticed; then it changes nothing.
+        if let Ok(verified) = judged(&changed) {
+            let genuine = judged(&PLATFORM.document(CONTENT).written()).unwrap();
+            proptest::prop_assert_eq!(verified.content(), CONTENT);
+            proptest::prop_assert_eq!(verified.covered_sha256(), genuine.covered_sha256());
+            proptest::prop_assert_eq!(verified.signer(), genuine.signer());
+        }
+        if let Ok(read) = Unverified::read(&by_root)
+            && let Ok(verified) =
+                read.verify_under((std::slice::from_ref(&chain().root), &[]), Coverage::Attributes, now())
+        {
+            proptest::prop_assert_eq!(verified.content(), CONTENT);
+            proptest::prop_assert_eq!(verified.signer().der(), chain().leaf.certificate());
+        }
+    }
+
+    #[test]
+    fn a_changed_certificate_is_read_as_it_is_or_not_at_all(
+        changed in crate::mutated::mutated(PLATFORM.certificate().to_vec()),
+    ) {
+        if let Ok(read) = Certificate::read(&changed) {
+            proptest::prop_assert_eq!(read.der(), changed.as_slice());
+        }
+    }
+}
+
+/// Returns a document with its signer's certificate.
+fn of_chain() -> Vec<u8> {
+    let leaf = &chain().leaf;
+    let certificates = vec![leaf.certificate().to_vec()];
+    Document {
+        certificates,
+        ..leaf.document(CONTENT)
+    }
+    .written()
 }

@@ -511,3 +511,38 @@ fn an_element_of_another_type_moves_no_other() {
 
     assert_eq!(case.fault(), at("config.value_invalid", "grant[0].entries[0]"));
 }
+
+proptest::proptest! {
+    // A file takes milliseconds in a build for tests.
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn a_changed_file_loads_as_what_it_says_or_not_at_all(
+        changed in crate::mutated::mutated_text(&Case::sample().text),
+    ) {
+        // The directory of a case is its own, and the text names it.
+        let case = Case::sample().text(changed);
+        match case.load() {
+            Ok(mut settings) => {
+                let again = toml::from_str::<toml::Table>(&case.text).unwrap().to_string();
+                let mut again = case.text(again).settings();
+                // They say in which line.
+                settings.warnings.clear();
+                again.warnings.clear();
+                proptest::prop_assert_eq!(format!("{settings:?}"), format!("{again:?}"));
+            }
+            Err(all) => {
+                proptest::prop_assert!(!all.is_empty());
+                for found in &all {
+                    proptest::prop_assert!(crate::manual::explanation(found.code).is_some(), "{}", found.code);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn any_text_is_refused_with_a_reason(text in "(\\PC|[\\n\\[\\]\"=]){0,200}") {
+        let all = Case::sample().text(text).refused();
+        proptest::prop_assert!(!all.is_empty() && !render::text(&all).is_empty());
+    }
+}

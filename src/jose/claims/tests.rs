@@ -1,4 +1,7 @@
+use proptest::prelude::*;
+
 use super::*;
+use crate::mutated::mutated_text;
 
 fn claims(text: &str) -> Claims {
     Claims::parse(text.as_bytes()).unwrap()
@@ -177,4 +180,34 @@ fn t_10_debug_shows_names_and_no_values() {
     assert!(shown.contains("email"), "{shown}");
     assert!(!shown.contains("a@b.example"), "{shown}");
     assert!(!shown.contains('\n'), "{shown}");
+}
+
+proptest! {
+    #[test]
+    fn changed_claims_are_those_that_everybody_reads_or_none(
+        changed in mutated_text(r#"{"iss":"https://token.example","aud":["a"],"exp":1768574700,"sub":"x"}"#),
+    ) {
+        if let Ok(claims) = Claims::parse(changed.as_bytes()) {
+            let everybodys: Value = serde_json::from_str(&changed).unwrap();
+            let members: Map<_, _> = claims.iter().map(|(name, value)| (name.to_owned(), value.clone())).collect();
+            prop_assert_eq!(Value::Object(members), everybodys);
+            let audience = claims.audience();
+            prop_assert!(audience.is_err() || claims.get("aud").is_some());
+        }
+    }
+
+    #[test]
+    fn t_49_no_value_of_another_type_passes_for_a_date(text in "[0-9eE.+-]{1,24}") {
+        let document = format!("{{\"exp\":{text}}}");
+        if let Ok(claims) = Claims::parse(document.as_bytes())
+            && let Ok(date) = claims.required_numeric_date("exp")
+        {
+            let number = claims.get("exp").and_then(Value::as_f64).unwrap();
+            let seconds = date.seconds();
+            prop_assert!(seconds <= 253_402_300_799);
+            // Rounded down: what is judged never ends later than what was said.
+            prop_assert!(NumericDate::from_value(&Value::from(seconds)) == Ok(date));
+            prop_assert!(Value::from(seconds).as_f64().unwrap() <= number, "{}", text);
+        }
+    }
 }

@@ -2,7 +2,10 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::jose::tests::{claims, es256, header, input, public, rs256, signed, token};
+use crate::{
+    jose::tests::{claims, es256, header, input, public, rs256, signed, token},
+    mutated::mutated_text,
+};
 
 fn refusal(token: &str) -> TokenRefused {
     Unverified::parse(token).unwrap_err()
@@ -359,5 +362,30 @@ proptest! {
             let token = crate::jose::sign::assemble(input, &signature);
             prop_assert!(Unverified::parse(&token).unwrap().verify(&public(key)).is_err());
         }
+    }
+
+    #[test]
+    fn never_verifies_a_token_that_was_changed(
+        rsa in mutated_text(&token(rs256())),
+        ec in mutated_text(&token(es256())),
+    ) {
+        for (key, changed) in [(rs256(), rsa), (es256(), ec)] {
+            let verified = Unverified::parse(&changed).map(|token| token.verify(&public(key)).is_ok());
+            prop_assert!(!verified.unwrap_or(false), "{}", changed);
+        }
+    }
+
+    #[test]
+    fn verifies_whatever_was_signed_and_gives_it_back(
+        name in "[a-z_]{1,12}",
+        text in ".{0,64}",
+        number in any::<i64>(),
+    ) {
+        let stated = json!({ "iss": "https://token.example", name: [text, number, null, {}] });
+        let token = signed(es256(), &header(es256()), &stated);
+        let verified = Unverified::parse(&token).unwrap().verify(&public(es256())).unwrap();
+        let given: serde_json::Map<_, _> =
+            verified.get().iter().map(|(name, value)| (name.to_owned(), value.clone())).collect();
+        prop_assert_eq!(serde_json::Value::Object(given), stated);
     }
 }

@@ -1,7 +1,11 @@
+use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::jose::tests::{es256, rs256};
+use crate::{
+    jose::tests::{es256, rs256},
+    mutated::mutated,
+};
 
 fn rsa(kid: &str) -> Value {
     serde_json::to_value(rs256().public_jwk(kid)).unwrap()
@@ -231,4 +235,42 @@ fn jwk_1_refuses_a_set_with_a_member_that_stands_twice() {
         KeySet::parse(document.as_bytes()),
         Err(KeySetRefused::Json(_))
     ));
+}
+
+proptest! {
+    #[test]
+    fn keys_of_a_changed_set_read_the_same_when_they_are_written_again(
+        changed in mutated(json!({ "keys": [rsa("a"), ec("b")] }).to_string().into_bytes()),
+    ) {
+        if let Ok(set) = KeySet::parse(&changed) {
+            prop_assert!(set.keys().len() + set.ignored().len() <= MAX_KEYS);
+            for key in set.keys() {
+                // A number that changed is refused where it is a point's, and another key where it is a modulus.
+                let known = [rs256().thumbprint(), es256().thumbprint()];
+                let is_rsa = matches!(key.material(), crate::jose::KeyMaterial::Rsa { .. });
+                prop_assert!(is_rsa || known.contains(&key.thumbprint()));
+            }
+        }
+    }
+
+    #[test]
+    fn t_26_any_set_with_a_private_member_is_refused_whole(
+        kind in prop_oneof![
+            Just(Value::Null),
+            any::<u8>().prop_map(Value::from),
+            "(EC|RSA|OKP|oct|AKP|.{0,4})".prop_map(Value::from),
+            Just(json!(["EC"])),
+        ],
+        name in "(d|p|q|dp|dq|qi|oth|k)",
+    ) {
+        let mut private = json!({ "kty": kind });
+        private[name.as_str()] = "AAAA".into();
+        let refused = read(vec![ec("b"), private]);
+        prop_assert!(matches!(refused, Err(KeySetRefused::Secret { position: 1, .. })), "{:?}", refused);
+    }
+
+    #[test]
+    fn never_panics_on_any_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        prop_assert!(KeySet::parse(&bytes).is_err());
+    }
 }

@@ -2,9 +2,12 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::jose::{
-    KeyRefused, SigningKey,
-    tests::{es256, rs256, signed},
+use crate::{
+    jose::{
+        KeyRefused, SigningKey,
+        tests::{es256, rs256, signed},
+    },
+    mutated::mutated_text,
 };
 
 fn own_jwk(key: &SigningKey) -> Value {
@@ -185,5 +188,13 @@ proptest! {
     #[test]
     fn never_panics_on_any_text(proof in ".{0,300}") {
         let _either = EmbeddedKeyProof::parse(&proof);
+    }
+
+    #[test]
+    fn dpop_2_never_verifies_a_proof_that_was_changed(
+        changed in mutated_text(&signed(es256(), &header(), &claims())),
+    ) {
+        let verified = EmbeddedKeyProof::parse(&changed).map(|proof| proof.verify().is_ok());
+        prop_assert!(!verified.unwrap_or(false), "{}", changed);
     }
 }

@@ -3,7 +3,10 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::jose::{Algorithm, KeyMaterial, KeyRefused, KeySetRefused, SigningAlgorithm, SigningKey};
+use crate::{
+    jose::{Algorithm, KeyMaterial, KeyRefused, KeySetRefused, SigningAlgorithm, SigningKey},
+    mutated::mutated,
+};
 
 fn trust_domain() -> TrustDomain {
     TrustDomain::parse("acme.example").unwrap()
@@ -427,5 +430,17 @@ proptest! {
     fn never_panics_on_any_certificate(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         let entry = with(x509_entry(), "x5c", json!([BASE64_STANDARD.encode(&bytes)]));
         let _either = read(&document(vec![entry]));
+    }
+
+    #[test]
+    fn a_changed_bundle_accounts_for_each_of_its_entries(
+        changed in mutated(document(vec![x509_entry(), jwt_entry("a")]).to_string().into_bytes()),
+    ) {
+        if let Ok(bundle) = Bundle::parse(trust_domain(), &changed) {
+            let read: Value = serde_json::from_slice(&changed).unwrap();
+            let taken = bundle.jwt_authorities().keys().len() + bundle.x509_authorities().len();
+            prop_assert_eq!(taken + bundle.ignored().len(), read["keys"].as_array().unwrap().len());
+            prop_assert!((60..=86_400).contains(&bundle.refresh_hint().as_secs()));
+        }
     }
 }

@@ -3,6 +3,7 @@ use std::error::Error as _;
 use proptest::prelude::*;
 
 use super::*;
+use crate::mutated::mutated_text;
 
 fn refusal(text: &str) -> SpiffeIdRefused {
     SpiffeId::parse(text).unwrap_err()
@@ -315,6 +316,15 @@ proptest! {
         if let Ok(id) = SpiffeId::generate(&trust_domain, &path) {
             prop_assert_eq!(&SpiffeId::parse(id.as_str()).unwrap(), &id);
             prop_assert_eq!(id.path(), path);
+        }
+    }
+
+    #[test]
+    fn a_changed_id_is_another_one_or_none(changed in mutated_text("spiffe://prod.acme.example/ci/acme/shop")) {
+        if let Ok(id) = SpiffeId::parse(&changed) {
+            prop_assert_eq!(id.as_str(), changed.as_str());
+            prop_assert_ne!(&id, &SpiffeId::parse("spiffe://prod.acme.example/ci/acme/shop").unwrap());
+            prop_assert!(id.path().split('/').skip(1).all(|segment| !matches!(segment, "" | "." | "..")));
         }
     }
 }

@@ -6,6 +6,8 @@
 mod answer;
 pub mod arn;
 mod endpoint;
+#[cfg(any(fuzzing, test))]
+pub mod fuzzing;
 mod judge;
 mod request;
 #[cfg(feature = "dev")]

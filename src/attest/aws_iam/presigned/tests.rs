@@ -728,3 +728,64 @@ async fn the_kind_takes_both_ways_and_only_what_is_configured() {
     assert_eq!(attestation.ledger().unwrap().rule, UseRule::Once);
     assert!(!matches!(refused, Verdict::Attested(_)));
 }
+
+#[test]
+fn questions_and_answers_that_were_found_are_judged_rightly() {
+    let corpus = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus/sts_request");
+    let mut read = 0;
+    for entry in std::fs::read_dir(corpus).unwrap() {
+        let path = entry.unwrap().path();
+        eprintln!("{}", path.display());
+        let input = std::fs::read(&path).unwrap();
+        fuzzing::hold(&input);
+        read += usize::from(Request::read(&fuzzing::evidence(&input), fuzzing::now()).is_ok());
+    }
+    assert!(read >= 3, "{read} of the inputs are questions");
+}
+
+/// Returns the URL of a question, without the service that would answer it.
+fn url_of_session() -> String {
+    let session = Principal {
+        access_key_id: "ASIAEXAMPLEEXAMPLE01".to_owned(),
+        secret_access_key: "secret/of+the=session".to_owned(),
+        session_token: Some("FwoGZXIvYXdzEXAMPLE//+/token==".to_owned()),
+        arn: String::new(),
+        user_id: String::new(),
+    };
+    session.presign(&Question {
+        host: HOST.to_owned(),
+        region: "eu-central-1".to_owned(),
+        signed: fuzzing::now(),
+        expires: 60,
+        challenge: "challenge".to_owned(),
+    })
+}
+
+proptest::proptest! {
+    #[test]
+    fn t_43_a_changed_url_is_sent_in_one_spelling_or_not_at_all(
+        changed in crate::mutated::mutated(url_of_session().into_bytes()),
+        whole in crate::mutated::mutated(evidence("challenge", &url_of_session()).into_bytes()),
+    ) {
+        fuzzing::hold(&changed);
+        fuzzing::hold(&whole);
+    }
+
+    #[test]
+    fn t_45_a_changed_answer_names_whom_it_says_or_nobody(
+        changed in crate::mutated::mutated(ANSWER.as_bytes().to_vec()),
+    ) {
+        fuzzing::hold(&changed);
+    }
+
+    #[test]
+    fn t_43_no_bytes_at_all_make_the_readers_panic(
+        bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..512),
+    ) {
+        fuzzing::hold(&bytes);
+    }
+}
+
+const ANSWER: &str = r#"{"GetCallerIdentityResponse":{"GetCallerIdentityResult":{"Account":"123456789012",
+    "Arn":"arn:aws:sts::123456789012:assumed-role/deploy/i-0123456789abcdef0",
+    "UserId":"AROAEXAMPLEEXAMPLEID1:i-0123456789abcdef0"},"ResponseMetadata":{"RequestId":"0"}}}"#;

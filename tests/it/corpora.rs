@@ -1,0 +1,67 @@
+//! The corpora of the fuzz targets: what was ever found is judged again in every run.
+
+use std::{fs, path::Path};
+
+use crate::properties::{claims, configuration::Ground, jwks, pkcs7, spiffe_id};
+
+/// Feeds `hold` with each input that is kept for `target`; a panic names the input.
+fn each(target: &str, mut hold: impl FnMut(&[u8])) {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fuzz/corpus")
+        .join(target);
+    let mut names = Vec::new();
+    for entry in fs::read_dir(&corpus).unwrap() {
+        let path = entry.unwrap().path();
+        eprintln!("{}", path.display());
+        hold(&fs::read(&path).unwrap());
+        names.push(path);
+    }
+    assert!(names.len() >= 5, "{names:?}");
+}
+
+#[test]
+fn tokens_and_claims_that_were_found_are_judged_rightly() {
+    each("claims", claims::hold);
+}
+
+#[test]
+fn configurations_that_were_found_are_judged_rightly() {
+    let directory = tempfile::tempdir().unwrap();
+    let ground = Ground::lay(directory.path());
+    each("configuration", |input| ground.hold(input));
+}
+
+#[test]
+fn key_sets_and_bundles_that_were_found_are_judged_rightly() {
+    each("jwks", jwks::hold);
+}
+
+#[test]
+fn signed_documents_that_were_found_are_judged_rightly() {
+    each("pkcs7", pkcs7::hold);
+}
+
+#[test]
+fn spiffe_ids_and_templates_that_were_found_are_judged_rightly() {
+    each("spiffe_id", spiffe_id::hold);
+}
+
+#[test]
+fn every_target_has_a_corpus_and_none_is_large() {
+    let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz");
+    let mut bytes = 0;
+    for target in fs::read_dir(fuzz.join("targets")).unwrap() {
+        let target = target.unwrap().path();
+        let corpus = fuzz.join("corpus").join(target.file_stem().unwrap());
+        let kept: Vec<u64> = fs::read_dir(&corpus)
+            .unwrap_or_else(|why| panic!("{}: {why}", corpus.display()))
+            .map(|entry| entry.unwrap().metadata().unwrap().len())
+            .collect();
+        assert!(kept.len() >= 5, "{}", corpus.display());
+        bytes += kept.iter().sum::<u64>();
+    }
+    assert!(
+        bytes <= 300 * 1024,
+        "{bytes} bytes: keep the smallest input of each kind"
+    );
+}
