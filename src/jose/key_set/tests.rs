@@ -100,6 +100,14 @@ fn jwk_7_one_symmetric_key_refuses_the_whole_set() {
 }
 
 #[test]
+fn jwk_7_a_private_key_whose_type_is_no_text_refuses_the_whole_set() {
+    for kind in [Value::Null, json!(1), json!(["EC"]), json!({})] {
+        let refused = read(vec![ec("a"), json!({"kty": kind, "d": "AQAB"})]).unwrap_err();
+        assert!(matches!(refused, KeySetRefused::Secret { position: 1, .. }), "{kind}");
+    }
+}
+
+#[test]
 fn jwk_7_one_private_member_refuses_the_whole_set() {
     for name in ["d", "p", "q", "dp", "dq", "qi", "oth", "k"] {
         let refused = read(vec![ec("a"), with(rsa("b"), name, "AQAB")]).unwrap_err();
@@ -254,7 +262,7 @@ proptest! {
     }
 
     #[test]
-    fn t_26_any_set_with_a_private_member_is_refused_whole(
+    fn jwk_7_any_set_with_a_private_member_is_refused_whole(
         kind in prop_oneof![
             Just(Value::Null),
             any::<u8>().prop_map(Value::from),
