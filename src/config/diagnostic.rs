@@ -112,7 +112,7 @@ impl Fault {
         Self {
             code,
             found: shown(&found.to_string()),
-            expected: expected.into(),
+            expected: harmless(&expected.into()),
             hint: None,
         }
     }
@@ -131,13 +131,14 @@ impl Fault {
     pub(super) fn in_words(code: &'static str, text: impl fmt::Display) -> Self {
         let text = text.to_string();
         let text = text.strip_prefix("found ").unwrap_or(&text);
-        let (found, expected) = text.split_once(", expected ").unwrap_or((text, ""));
+        // The last of them: a value that was found may hold the same words.
+        let (found, expected) = text.rsplit_once(", expected ").unwrap_or((text, ""));
         Self::new(code, found, expected)
     }
 
     /// Adds what to do about it.
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        self.hint = Some(harmless(&hint.into()));
         self
     }
 }
@@ -190,12 +191,17 @@ impl Problems {
 
 /// Returns text fit for a terminal: short, without control or bidirectional characters.
 pub(super) fn shown(text: &str) -> String {
-    let text = &without_passwords(text);
-    let mut out: String = text.chars().take(MAX_SHOWN).map(visible).collect();
+    let text = &harmless(text);
+    let mut out: String = text.chars().take(MAX_SHOWN).collect();
     if text.chars().nth(MAX_SHOWN).is_some() {
         out.push('…');
     }
     out
+}
+
+/// Returns text of any length without control or bidirectional characters, and without passwords.
+fn harmless(text: &str) -> String {
+    without_passwords(text).chars().map(visible).collect()
 }
 
 /// Replaces what stands before the `@` of a URL, which may be a password.
@@ -243,6 +249,25 @@ mod tests {
     fn shows_200_characters_and_not_201() {
         assert_eq!(shown(&"a".repeat(200)).chars().count(), 200);
         assert_eq!(shown(&"a".repeat(201)), format!("{}…", "a".repeat(200)));
+    }
+
+    #[test]
+    fn tm_36_neither_side_and_no_hint_moves_the_cursor() {
+        let fault = Fault::new("config.x", "a\u{1b}[2K", "outside `b\u{202e}`").hint("run: chmod 0600 c\u{7}");
+
+        assert_eq!(fault.found, "a\u{fffd}[2K");
+        assert_eq!(fault.expected, "outside `b\u{fffd}`");
+        assert_eq!(fault.hint.as_deref(), Some("run: chmod 0600 c\u{fffd}"));
+    }
+
+    #[test]
+    fn a_value_with_words_of_ours_stays_on_its_side() {
+        let fault = Fault::in_words("config.x", "found `a, expected \u{1b}`, expected `b`");
+
+        assert_eq!(
+            (fault.found.as_str(), fault.expected.as_str()),
+            ("`a, expected \u{fffd}`", "`b`")
+        );
     }
 
     #[test]

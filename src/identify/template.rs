@@ -26,9 +26,9 @@ impl Template {
     /// Refuses a path without a leading `/`, a segment that could not be one, a second placeholder in one segment, and
     /// braces that do not enclose an attribute.
     pub fn parse(text: &str) -> Result<Self, TemplateRefused> {
-        let path = text.strip_prefix('/').ok_or_else(|| TemplateRefused::NotAPath {
-            found: text.chars().take(SHOWN).collect(),
-        })?;
+        let path = text
+            .strip_prefix('/')
+            .ok_or_else(|| TemplateRefused::NotAPath { found: shown(text) })?;
         let segments: Result<Vec<Segment>, TemplateRefused> = path.split('/').map(Segment::parse).collect();
         Ok(Self(segments?.into_boxed_slice()))
     }
@@ -90,9 +90,7 @@ fn value<'a>(attributes: &'a Attributes, attribute: &str) -> Result<&'a str, Unf
 
 impl Segment {
     fn parse(text: &str) -> Result<Self, TemplateRefused> {
-        let refuse = || TemplateRefused::Segment {
-            found: text.chars().take(SHOWN).collect(),
-        };
+        let refuse = || TemplateRefused::Segment { found: shown(text) };
         let (before, attribute, after) = match text.split_once('{') {
             None => (text, None, ""),
             Some((before, rest)) => {
@@ -114,6 +112,11 @@ impl Segment {
             after: after.to_owned(),
         })
     }
+}
+
+/// Returns the beginning of a wrong template, with which no line can be broken.
+fn shown(text: &str) -> String {
+    text.chars().take(SHOWN).flat_map(char::escape_debug).collect()
 }
 
 /// How much of a wrong template is shown.
@@ -228,6 +231,14 @@ mod tests {
     }
 
     #[test]
+    fn t_13_shows_a_wrong_template_escaped() {
+        for text in ["ci\u{1b}", "/ci\n", "/\u{202e}"] {
+            let refused = Template::parse(text).unwrap_err().to_string();
+            assert!(refused.is_ascii() && !refused.contains(char::is_control), "{refused:?}");
+        }
+    }
+
+    #[test]
     fn spiffe_id_10_and_12_refuse_a_template_that_no_value_makes_a_path() {
         for text in [
             "ci/acme", "", "/", "/ci//x", "/ci/", "/./x", "/ci/..", "/ci/ü", "/{a}{b}", "/{a", "/a}", "/{}", "/{a b}",
@@ -241,7 +252,7 @@ mod tests {
         #[test]
         fn t_09_a_value_never_leaves_its_segment(
             text in mutated_text("/ci/{ci.repo_name}/x-{ci.repo_name}_y"),
-            value in "(.{0,12}|[A-Za-z0-9._-]{1,12})",
+            value in "(\\PC{0,12}|[A-Za-z0-9._-]{1,12})",
         ) {
             if let Ok(template) = Template::parse(&text)
                 && let Ok(path) = template.fill(&attributes(&value))
