@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use crate::properties::{claims, configuration::Ground, jwks, pkcs7, spiffe_id};
+use crate::properties::{claims, configuration::Ground, jwks, pkcs7, spiffe_id, x509};
 
 /// Feeds `hold` with each input that is kept for `target`; a panic names the input.
 fn each(target: &str, mut hold: impl FnMut(&[u8])) {
@@ -44,6 +44,11 @@ fn signed_documents_that_were_found_are_judged_rightly() {
 #[test]
 fn spiffe_ids_and_templates_that_were_found_are_judged_rightly() {
     each("spiffe_id", spiffe_id::hold);
+}
+
+#[test]
+fn certificate_requests_that_were_found_are_judged_rightly() {
+    each("x509", x509::hold);
 }
 
 #[test]

@@ -8,6 +8,7 @@ pub mod configuration;
 pub mod jwks;
 pub mod pkcs7;
 pub mod spiffe_id;
+pub mod x509;
 
 use std::error::Error;
 
