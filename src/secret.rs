@@ -5,7 +5,19 @@
 use std::fmt;
 
 use aws_lc_rs::{constant_time, digest, rand};
+use rustls::pki_types::pem;
 use secrecy::{ExposeSecret, SecretString};
+
+/// Says why bytes are not PEM, without a byte of them: the error's own text repeats whole lines, of keys too.
+pub(crate) fn not_pem(why: &pem::Error) -> &'static str {
+    match why {
+        pem::Error::Base64Decode(_) => "a section that is not base64",
+        pem::Error::IllegalSectionStart { .. } => "a section whose first line does not end as it must",
+        pem::Error::MissingSectionEnd { .. } => "a section without its end",
+        pem::Error::NoItemsFound => "no section of this kind",
+        _ => "a section that cannot be read",
+    }
+}
 
 /// Text that prints as `[redacted]` and is wiped when dropped.
 #[derive(Clone)]

@@ -11,6 +11,7 @@ use super::{
     file::{self, Rule},
     path::KeyPath,
 };
+use crate::secret::not_pem;
 
 /// `[tls]` as it is written.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -51,7 +52,7 @@ pub(super) fn read(raw: RawTls, directory: &Path, path: &KeyPath, problems: &mut
 
 fn certificates(path: &Path) -> Result<(), Fault> {
     let pem = file::read(path, CERTIFICATE)?;
-    let refuse = |why: String| {
+    let refuse = |why: &str| {
         let found = format!("`{}` ({why})", path.display());
         Fault::new(
             "config.pem_invalid",
@@ -61,11 +62,11 @@ fn certificates(path: &Path) -> Result<(), Fault> {
     };
     let mut count = 0;
     for certificate in CertificateDer::pem_slice_iter(&pem) {
-        certificate.map_err(|why| refuse(why.to_string()))?;
+        certificate.map_err(|why| refuse(not_pem(&why)))?;
         count += 1;
     }
     if count == 0 {
-        Err(refuse("no certificate".to_owned()))
+        Err(refuse("no certificate"))
     } else {
         Ok(())
     }
@@ -76,7 +77,7 @@ fn private_key(path: &Path) -> Result<(), Fault> {
     match PrivateKeyDer::from_pem_slice(&pem) {
         Ok(_) => Ok(()),
         Err(why) => {
-            let found = format!("`{}` ({why})", path.display());
+            let found = format!("`{}` ({})", path.display(), not_pem(&why));
             Err(Fault::new("config.pem_invalid", found, "a private key in PEM"))
         }
     }

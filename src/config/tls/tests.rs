@@ -40,6 +40,16 @@ fn refuses_files_that_hold_something_else() {
 }
 
 #[test]
+fn a_key_whose_lines_were_joined_is_refused_without_a_byte_of_it() {
+    let case = Case::sample();
+    case.write("etc/tls.key", 0o600, "-----BEGIN PRIVATE KEY-----MIGHAgEAcanary");
+
+    assert_eq!(case.fault(), at("config.pem_invalid", "tls.key_file"));
+    let report = case.report();
+    assert!(!report.contains("canary") && !report.contains("99, 97"), "{report}");
+}
+
+#[test]
 fn refuses_a_table_without_its_keys() {
     let case = Case::sample().with("key_file = \"etc/tls.key\"", "");
 

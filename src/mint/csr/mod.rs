@@ -28,6 +28,7 @@ use rcgen::PublicKeyData as _;
 use crate::{
     jose::{Algorithm, KeyRefused, PublicKey},
     mint::issuing::{RawKey, UNCOMPRESSED},
+    secret::not_pem,
 };
 
 /// A public key whose private half its bringer proved to hold.
@@ -63,7 +64,7 @@ impl SubjectPublicKey {
             let first = blocks
                 .next()
                 .ok_or_else(|| malformed("found no `CERTIFICATE REQUEST` block".to_owned()))?
-                .map_err(|unreadable| malformed(unreadable.to_string()))?;
+                .map_err(|why| malformed(format!("found {}", not_pem(&why))))?;
             if blocks.next().is_some() || text.matches("-----BEGIN").count() > 1 {
                 return Err(malformed("found more than one block".to_owned()));
             }

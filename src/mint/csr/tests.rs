@@ -259,6 +259,25 @@ fn refuses_the_key_of_somebody_else() {
     );
 }
 
+#[test]
+fn t_13_a_refusal_repeats_nothing_of_what_is_not_pem() {
+    let line = format!("-----BEGIN CERTIFICATE REQUEST----{}", "canary".repeat(1_000));
+    for text in [
+        line,
+        "-----BEGIN canary-----\ncanary\n".to_owned(),
+        "-----BEGIN canary".to_owned(),
+    ] {
+        let refused = SubjectPublicKey::from_text(&text).unwrap_err();
+
+        assert_eq!(refused.code(), "csr.malformed");
+        let said = refused.to_string();
+        assert!(
+            said.len() < 200 && !said.contains("canary") && !said.contains("99, 97"),
+            "{said}"
+        );
+    }
+}
+
 proptest! {
     #[test]
     fn no_changed_byte_is_taken_for_another_key(position in 0_usize..200, flip in 1_u8..=255) {
