@@ -11,6 +11,7 @@ use std::{
 /// A step may name every public type of earlier steps, never of later ones.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("clock", &[]),
+    ("mutated", &[]),
     ("name", &[]),
     ("secret", &[]),
     ("telemetry", &[]),
