@@ -2,6 +2,12 @@
 
 use std::{fs, path::Path};
 
+use cambio::{
+    attest::pkcs7::{self as signed, Certificate, Coverage},
+    clock::parse_rfc3339,
+    jose::{EmbeddedKeyProof, KeySet, Unverified},
+};
+
 use crate::properties::{claims, configuration::Ground, jwks, pkcs7, spiffe_id, x509};
 
 /// Feeds `hold` with each input that is kept for `target`; a panic names the input.
@@ -49,6 +55,33 @@ fn spiffe_ids_and_templates_that_were_found_are_judged_rightly() {
 #[test]
 fn certificate_requests_that_were_found_are_judged_rightly() {
     each("x509", x509::hold);
+}
+
+#[test]
+fn what_the_properties_know_as_signed_verifies() {
+    let keys = KeySet::parse(include_bytes!("../fuzz/signed/keys.json")).unwrap();
+    let tokens: Vec<&str> = include_str!("../fuzz/signed/tokens.txt").lines().collect();
+    let [rs256, es256, proof] = tokens.as_slice() else {
+        panic!("{tokens:?}");
+    };
+    for token in [rs256, es256] {
+        let token = Unverified::parse(token).unwrap();
+        token
+            .verify(keys.find(token.kid(), token.algorithm()).unwrap())
+            .unwrap();
+    }
+    EmbeddedKeyProof::parse(proof).unwrap().verify().unwrap();
+
+    let now = parse_rfc3339("2026-01-16T14:40:00Z").unwrap();
+    let platform = Certificate::read(include_bytes!("../fuzz/signed/platform.der")).unwrap();
+    let root = Certificate::read(include_bytes!("../fuzz/signed/root.der")).unwrap();
+    let read = |document: &'static [u8]| signed::Unverified::read(document).unwrap();
+    let by_platform = read(include_bytes!("../fuzz/corpus/pkcs7/attributes"));
+    by_platform.verify(&platform, Coverage::Attributes, now).unwrap();
+    let by_chain = read(include_bytes!("../fuzz/corpus/pkcs7/chain"));
+    by_chain
+        .verify_under((&[root], &[]), Coverage::Attributes, now)
+        .unwrap();
 }
 
 #[test]
