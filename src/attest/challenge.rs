@@ -117,13 +117,18 @@ impl Challenge {
         self.expires
     }
 
-    /// Returns what stands for it where a platform takes fewer characters: the first 32 hex digits of its SHA-256.
-    ///
-    /// Azure's metadata service signs a nonce of up to 32 alphanumeric characters (its API's specification).
+    /// Returns what stands for it where a platform takes fewer characters.
     pub fn nonce(&self) -> String {
-        let digits = Digest::of(self.text.as_bytes()).to_string();
-        digits.chars().take(NONCE_CHARACTERS).collect()
+        nonce(&self.text)
     }
+}
+
+/// Returns what stands for a challenge where a platform takes fewer characters: the first 32 hex digits of its SHA-256.
+///
+/// Azure's metadata service signs a nonce of up to 32 alphanumeric characters (its API's specification).
+pub fn nonce(challenge: &str) -> String {
+    let digits = Digest::of(challenge.as_bytes()).to_string();
+    digits.chars().take(NONCE_CHARACTERS).collect()
 }
 
 /// No challenge can be made.

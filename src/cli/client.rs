@@ -21,7 +21,8 @@ use super::{
     failure::Failure,
 };
 use crate::{
-    http::routes::{bound_keys, exchange, token, whoami},
+    attest::challenge::CHALLENGE_CHARACTERS,
+    http::routes::{bound_keys, challenge, exchange, token, whoami},
     secret::Secret,
 };
 
@@ -187,6 +188,24 @@ impl Gateway {
         match answer.flatten() {
             Some(answer) => Ok(answer),
             None => Err(self.refused(&body, status)),
+        }
+    }
+
+    /// Asks for a challenge, which a platform signs; it stands for a minute and serves once.
+    ///
+    /// # Errors
+    /// Fails where the gateway cannot be reached, refuses, or somebody else answers.
+    pub async fn challenge(&self) -> Result<String, Failure> {
+        let request = self.client.post(format!("{}{}", self.url, challenge::PATH));
+        let (status, body, _) = self.answered(request, None).await?;
+        // It becomes a header and a part of a URL.
+        let plain = |text: &&str| {
+            let byte = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+            text.len() == CHALLENGE_CHARACTERS && text.bytes().all(byte)
+        };
+        match body.get("challenge").and_then(Value::as_str).filter(plain) {
+            Some(challenge) if status == 200 => Ok(challenge.to_owned()),
+            _ => Err(self.refused(&body, status)),
         }
     }
 

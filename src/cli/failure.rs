@@ -65,6 +65,13 @@ impl Failure {
     }
 }
 
+/// Says what was being done and why it failed, in one line.
+impl Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:#}", self.error)
+    }
+}
+
 /// Anything that has no exit code of its own is 1.
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {

@@ -60,7 +60,7 @@ impl Session {
         output: &mut Output<'_>,
     ) -> Result<Self, Failure> {
         let gateway = Gateway::of(&arguments.gateway, environment)?;
-        let evidence = evidence::find(&arguments.evidence, environment).await?;
+        let evidence = evidence::find(&arguments.evidence, &gateway, environment, output).await?;
         let key = match gateway.means() {
             Means::Certificate => None,
             Means::Proof => Some(key(&evidence, environment, output)?),

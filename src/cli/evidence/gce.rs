@@ -31,7 +31,7 @@ async fn identity(host: &str, audience: &str) -> anyhow::Result<Secret> {
     url.query_pairs_mut()
         .append_pair("audience", audience)
         .append_pair("format", "full");
-    https::token(https::neighbour()?.get(url).header("metadata-flavor", "Google"), None).await
+    https::token_nearby(https::neighbour()?.get(url).header("metadata-flavor", "Google"), None).await
 }
 
 /// As Google's own libraries name it.

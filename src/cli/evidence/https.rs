@@ -42,25 +42,77 @@ pub(super) fn address(variable: &str, text: &str) -> anyhow::Result<Url> {
 
 /// Asks, and returns the token that `member` of the JSON answer holds; the whole answer where there is no member.
 pub(super) async fn token(request: RequestBuilder, member: Option<&str>) -> anyhow::Result<Secret> {
-    let body = answered(request).await?;
+    let (status, body) = exchanged(request).await?;
+    accepted(status)?;
+    token_in(&body, member)
+}
+
+/// Does the same at a metadata service.
+pub(super) async fn token_nearby(request: RequestBuilder, member: Option<&str>) -> anyhow::Result<Secret> {
+    token_in(&answered_nearby(request).await?, member)
+}
+
+/// Returns the token that `member` of a JSON answer holds; the whole answer where there is no member.
+pub(super) fn token_in(body: &[u8], member: Option<&str>) -> anyhow::Result<Secret> {
     let Some(member) = member else {
-        return checked(std::str::from_utf8(&body).context("found no text, expected a token")?);
+        return checked(std::str::from_utf8(body).context("found no text, expected a token")?);
     };
-    let value: Option<Value> = serde_json::from_slice(&body).ok();
+    let value: Option<Value> = serde_json::from_slice(body).ok();
     let token = value.as_ref().and_then(|body| body.get(member)).and_then(Value::as_str);
     checked(token.ok_or_else(|| anyhow!("found no `{member}`, expected the token in it"))?)
 }
 
-/// Asks, and returns the answer where it is one.
-pub(super) async fn answered(request: RequestBuilder) -> anyhow::Result<Zeroizing<Vec<u8>>> {
+/// Asks a metadata service, and returns the text of its answer where it is one.
+pub(super) async fn text_nearby(request: RequestBuilder) -> anyhow::Result<Zeroizing<String>> {
+    let body = answered_nearby(request).await?;
+    let text = std::str::from_utf8(&body).context("found no text")?;
+    Ok(Zeroizing::new(text.trim().to_owned()))
+}
+
+/// Asks a metadata service, and returns its answer where it is one; a failure names the address.
+pub(super) async fn answered_nearby(request: RequestBuilder) -> anyhow::Result<Zeroizing<Vec<u8>>> {
+    let (address, request) = addressed(request)?;
+    let answered = exchanged(request).await;
+    let accepted = answered.and_then(|(status, body)| accepted(status).map(|()| body));
+    accepted.with_context(|| format!("asked `{address}`"))
+}
+
+/// Asks a metadata service, and returns status and body of whatever it answers; a failure names the address.
+pub(super) async fn exchanged_nearby(request: RequestBuilder) -> anyhow::Result<(u16, Zeroizing<Vec<u8>>)> {
+    let (address, request) = addressed(request)?;
+    exchanged(request).await.with_context(|| format!("asked `{address}`"))
+}
+
+/// Returns the address of a request without its query.
+fn addressed(request: RequestBuilder) -> anyhow::Result<(Url, RequestBuilder)> {
+    let (client, request) = request.build_split();
+    let request = request.map_err(reqwest::Error::without_url)?;
+    let mut address = request.url().clone();
+    address.set_query(None);
+    Ok((address, RequestBuilder::from_parts(client, request)))
+}
+
+/// Refuses what is no good answer.
+pub(super) fn accepted(status: u16) -> anyhow::Result<()> {
+    match status {
+        200 | 201 => Ok(()),
+        found => bail!("found status {found}, expected 200"),
+    }
+}
+
+async fn exchanged(request: RequestBuilder) -> anyhow::Result<(u16, Zeroizing<Vec<u8>>)> {
     let response = request.send().await.map_err(reqwest::Error::without_url)?;
     let status = response.status().as_u16();
     let body = read(response, MAX_ANSWER_BYTES).await;
     let body = body.map_err(reqwest::Error::without_url)?;
-    if status != 200 && status != 201 {
-        bail!("found status {status}, expected 200");
+    match body {
+        Some(body) => Ok((status, body)),
+        // What a refusal says is not read anyway.
+        None => {
+            accepted(status)?;
+            bail!("found more than {MAX_ANSWER_BYTES} bytes, expected a token")
+        }
     }
-    body.ok_or_else(|| anyhow!("found more than {MAX_ANSWER_BYTES} bytes, expected a token"))
 }
 
 /// A token and its member names.

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 
-use crate::cli::{environment::Environment, exit::Exit, failure::Failure};
+use crate::cli::{client::Gateway, environment::Environment, exit::Exit, failure::Failure, output::Output};
 use crate::secret::Secret;
 
 /// What evidence to present.
@@ -59,16 +59,28 @@ pub enum Attest {
     Kubernetes,
     /// A web identity token for the IAM role of an EC2 instance, a container or a Lambda function.
     AwsIam,
+    /// A question to AWS that the same role signs over a challenge of the gateway; `auto` asks so where AWS lets the role
+    /// have no web identity token.
+    AwsPresigned,
+    /// The identity document of an EC2 instance, which serves once for each start of it; never found by `auto`.
+    AwsInstance,
     /// The identity token of a Google Compute Engine instance.
     GcpInstance,
     /// The managed identity of an Azure VM.
     AzureInstance,
+    /// The document that an Azure VM's metadata service signs over a challenge of the gateway; `auto` takes it where the VM
+    /// has no managed identity.
+    AzureAttested,
     /// The key that this machine registered with `cambio bound-key`, in CAMBIO_STATE_DIR.
     BoundKey,
 }
 
-/// The places of [`Attest::Auto`]: what somebody set for Cambio before what a platform has for everybody.
-const PLACES: [Attest; 13] = [
+/// The places of [`Attest::Auto`]: what somebody set for Cambio before what a platform has for everybody, and the better
+/// way before the other.
+///
+/// [`Attest::AwsInstance`] is none of them: the document serves once for each start of an instance, and who looks for
+/// something else must not spend it.
+const PLACES: [Attest; 15] = [
     Attest::Auto,
     Attest::IdToken,
     Attest::GithubActions,
@@ -79,8 +91,10 @@ const PLACES: [Attest; 13] = [
     Attest::Spacelift,
     Attest::Kubernetes,
     Attest::AwsIam,
+    Attest::AwsPresigned,
     Attest::GcpInstance,
     Attest::AzureInstance,
+    Attest::AzureAttested,
     Attest::BoundKey,
 ];
 
@@ -117,6 +131,8 @@ pub const VARIABLES: [&str; 6] = [
 struct Asked<'a> {
     arguments: &'a EvidenceArguments,
     environment: &'a Environment,
+    /// Who gives challenges.
+    gateway: &'a Gateway,
     /// What the machine says of itself; a metadata service is asked without being named only where it is that cloud's.
     machine: platform::Machine,
 }
@@ -127,6 +143,8 @@ enum Found {
     Evidence(Evidence),
     /// Nothing; what was looked for, and how it was.
     Nothing(String),
+    /// Nothing, because the platform does not let this workload have any: there may be another way.
+    Unavailable(Failure),
 }
 
 /// Reads the token in a file.
@@ -137,18 +155,15 @@ pub fn from_file(path: &Path) -> Result<Secret, Failure> {
     held(mounted::from_file(path))
 }
 
-/// Finds evidence.
+/// Finds evidence; asks `gateway` for a challenge where the platform signs one.
 ///
 /// # Errors
-/// Ends with 4 and says where it looked, with 2 where an audience is missing.
-pub async fn find(arguments: &EvidenceArguments, environment: &Environment) -> Result<Evidence, Failure> {
-    find_on(platform::Machine::this(), arguments, environment).await
-}
-
-async fn find_on(
-    machine: platform::Machine,
+/// Ends with 4 and says where it looked, with 2 where an audience is missing, and as the gateway's refusal does.
+pub async fn find(
     arguments: &EvidenceArguments,
+    gateway: &Gateway,
     environment: &Environment,
+    output: &mut Output<'_>,
 ) -> Result<Evidence, Failure> {
     if let Some(path) = &arguments.token_file {
         return Ok(Evidence {
@@ -159,21 +174,10 @@ async fn find_on(
     let asked = Asked {
         arguments,
         environment,
-        machine,
+        gateway,
+        machine: platform::Machine::this(),
     };
-    let named = [arguments.attest];
-    let places = match arguments.attest {
-        Attest::Auto => &PLACES[..],
-        _ => &named[..],
-    };
-    let mut looked = Vec::new();
-    for place in places {
-        match place.look(&asked).await? {
-            Found::Evidence(evidence) => return Ok(evidence),
-            Found::Nothing(found) => looked.push(found),
-        }
-    }
-    Err(nothing_found(&looked, environment))
+    asked.find(output).await
 }
 
 impl Attest {
@@ -189,15 +193,37 @@ impl Attest {
             Self::Bitbucket => ci::variable(asked, ci::BITBUCKET),
             Self::Spacelift => ci::variable(asked, ci::SPACELIFT),
             Self::Kubernetes => mounted::look(asked),
-            Self::AwsIam => aws::look(asked).await,
+            Self::AwsIam => aws::web_identity::look(asked).await,
+            Self::AwsPresigned => aws::presigned::look(asked).await,
+            Self::AwsInstance => aws::instance::look(asked).await,
             Self::GcpInstance => gce::look(asked).await,
-            Self::AzureInstance => azure::look(asked).await,
+            Self::AzureInstance => azure::managed_identity::look(asked).await,
+            Self::AzureAttested => azure::attested::look(asked).await,
             Self::BoundKey => machine_key::look(asked),
         }
     }
 }
 
 impl<'a> Asked<'a> {
+    async fn find(&self, output: &mut Output<'_>) -> Result<Evidence, Failure> {
+        let named = [self.arguments.attest];
+        let places = match self.arguments.attest {
+            Attest::Auto => &PLACES[..],
+            _ => &named[..],
+        };
+        let mut looked = Vec::new();
+        for place in places {
+            match place.look(self).await? {
+                Found::Evidence(evidence) => return Ok(evidence),
+                Found::Nothing(found) if looked.last() == Some(&found) => {}
+                Found::Nothing(found) => looked.push(found),
+                Found::Unavailable(failure) if self.names(*place) => return Err(failure),
+                Found::Unavailable(failure) => output.note(format_args!("note: {failure}; trying another way")),
+            }
+        }
+        Err(nothing_found(&looked, self.environment))
+    }
+
     fn variable(&self, name: &str) -> Option<&'a str> {
         self.environment.variable(name)
     }

@@ -172,6 +172,16 @@ impl Confirmed {
     }
 }
 
+/// Returns the host of a region's own STS; `None` for a region that is not known.
+pub fn host_of_region(region: &str) -> Option<String> {
+    endpoint::of_region(region).into_iter().next().map(|endpoint| endpoint.host)
+}
+
+/// Writes evidence: a challenge, and the URL that was signed over it.
+pub fn written(challenge: &str, url: &str) -> Secret {
+    Secret::new(request::written(challenge, url))
+}
+
 /// Tells whether evidence says that it is of this form, so that another is somebody else's.
 pub fn is_announced(evidence: &Secret) -> bool {
     request::is_announced(evidence.expose())

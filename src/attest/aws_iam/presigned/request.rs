@@ -40,6 +40,11 @@ pub(super) fn is_announced(evidence: &str) -> bool {
     evidence.starts_with(PREFIX)
 }
 
+/// Puts evidence together of challenge and URL.
+pub(super) fn written(challenge: &str, url: &str) -> String {
+    format!("{PREFIX}{challenge}.{}", BASE64_URL_SAFE_NO_PAD.encode(url))
+}
+
 /// Takes evidence apart into challenge and URL; what fails here has not even the outer form.
 pub(super) fn parted(evidence: &str) -> Result<(String, String), RequestRefused> {
     if evidence.len() > MAX_EVIDENCE_BYTES {

@@ -104,6 +104,11 @@ impl AttestedDocuments {
     }
 }
 
+/// Writes evidence: a challenge, and the `signature` of the document over its nonce.
+pub fn written(challenge: &str, signature: &str) -> Secret {
+    Secret::new(format!("{PREFIX}{challenge}.{signature}"))
+}
+
 /// Tells whether evidence says that it is of this form, so that another is somebody else's.
 pub fn is_announced(evidence: &Secret) -> bool {
     evidence.expose().starts_with(PREFIX)

@@ -1,0 +1,172 @@
+//! The credentials of the role that a workload of Amazon's has, from where its platform puts them.
+//!
+//! Never takes them from a foreign host over plain HTTP, and never shows them.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, anyhow, bail};
+use aws_sdk_sts::config::Credentials;
+use serde_json::Value;
+use url::{Host, Url};
+use zeroize::Zeroizing;
+
+use super::{
+    super::{Asked, Attest, https, platform::Machine},
+    metadata::{self, Metadata},
+};
+
+/// A role's credentials, and the region that the workload is in.
+pub(super) struct Role {
+    pub(super) credentials: Credentials,
+    pub(super) region: String,
+}
+
+/// Where the credentials of the role are.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Place {
+    /// At the endpoint that ECS or EKS names to its containers.
+    Container,
+    /// In the environment, as Lambda puts them there.
+    Environment,
+    /// At the instance's metadata service.
+    Instance,
+}
+
+impl Place {
+    /// Returns where they are; `None` where nothing says that there are any.
+    pub(super) fn of(asked: &Asked<'_>) -> Option<Self> {
+        let set = |name: &str| asked.variable(name).is_some();
+        let named = asked.names(Attest::AwsIam) || asked.names(Attest::AwsPresigned);
+        let instance = set(metadata::ENDPOINT) || asked.machine == Machine::Amazon || named;
+        if set(RELATIVE) || set(FULL) {
+            Some(Self::Container)
+        } else if set(ACCESS_KEY) && (set(LAMBDA) || named) {
+            Some(Self::Environment)
+        } else if instance && asked.variable(metadata::DISABLED) != Some("true") {
+            Some(Self::Instance)
+        } else {
+            None
+        }
+    }
+
+    /// Says what would have named a place.
+    pub(super) fn looked_for(asked: &Asked<'_>) -> String {
+        let states = NAMES.map(|name| asked.states(&[name])).join(" or ");
+        format!("{states} or a machine of Amazon's (it is none)")
+    }
+}
+
+impl Role {
+    /// Takes the credentials, and the region of the environment or else of the instance.
+    pub(super) async fn at(asked: &Asked<'_>, place: Place) -> anyhow::Result<Self> {
+        let (credentials, region) = match place {
+            Place::Container => (of_container(asked).await?, None),
+            Place::Environment => (of_environment(asked)?, None),
+            Place::Instance => of_instance(asked).await?,
+        };
+        let named = REGIONS.iter().find_map(|name| asked.variable(name).map(str::to_owned));
+        let region = named
+            .or(region)
+            .ok_or_else(|| anyhow!("no region is named, expected AWS_REGION"))?;
+        Ok(Self { credentials, region })
+    }
+}
+
+fn of_environment(asked: &Asked<'_>) -> anyhow::Result<Credentials> {
+    let key = asked
+        .variable(ACCESS_KEY)
+        .with_context(|| format!("{ACCESS_KEY} is not set"))?;
+    let secret = asked
+        .variable(SECRET_KEY)
+        .with_context(|| format!("{SECRET_KEY} is not set"))?;
+    let session = asked.variable(SESSION_TOKEN).map(str::to_owned);
+    Ok(Credentials::new(key, secret, session, None, "environment"))
+}
+
+/// The role's name first, then its credentials (clouds.md 5.1).
+async fn of_instance(asked: &Asked<'_>) -> anyhow::Result<(Credentials, Option<String>)> {
+    let metadata = Metadata::open(asked).await?;
+    let role = metadata
+        .get("meta-data/iam/security-credentials/")
+        .await
+        .context("the instance has no role")?;
+    if !role
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"+=,.@-_".contains(&byte))
+    {
+        bail!("the metadata service names a role that none can have");
+    }
+    let credentials = metadata
+        .get(&format!("meta-data/iam/security-credentials/{}", role.as_str()))
+        .await?;
+    let region = metadata
+        .get("meta-data/placement/region")
+        .await
+        .context("the metadata service names no region")?;
+    Ok((parsed(&credentials, "instance")?, Some(region.to_string())))
+}
+
+async fn of_container(asked: &Asked<'_>) -> anyhow::Result<Credentials> {
+    let url = match (asked.variable(RELATIVE), asked.variable(FULL)) {
+        (Some(path), _) => Url::parse(CONTAINER)?.join(path).context("the path is none")?,
+        (None, full) => Url::parse(full.unwrap_or_default()).with_context(|| format!("{FULL} is no URL"))?,
+    };
+    refuse_foreign(&url)?;
+    let authorization = match asked.variable(AUTHORIZATION_FILE) {
+        None => asked
+            .variable(AUTHORIZATION)
+            .map(|text| Zeroizing::new(text.to_owned())),
+        Some(file) => {
+            let text = std::fs::read_to_string(PathBuf::from(file));
+            Some(Zeroizing::new(
+                text.with_context(|| format!("{AUTHORIZATION_FILE} cannot be read"))?,
+            ))
+        }
+    };
+    let mut request = https::neighbour()?.get(url);
+    if let Some(authorization) = authorization {
+        request = request.header("authorization", authorization.as_str());
+    }
+    parsed(&https::text_nearby(request).await?, "container")
+}
+
+/// Plain HTTP to the container's own agent only, as AWS's SDKs have it (clouds.md 5.1).
+fn refuse_foreign(url: &Url) -> anyhow::Result<()> {
+    let near = match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback() || AGENTS.contains(&address.to_string().as_str()),
+        Some(Host::Ipv6(address)) => address.is_loopback() || address.to_string() == "fd00:ec2::23",
+        Some(Host::Domain(_)) | None => false,
+    };
+    match url.scheme() {
+        "https" => Ok(()),
+        "http" if near => Ok(()),
+        found => bail!("the container's endpoint is `{found}` to a foreign host, expected `https`"),
+    }
+}
+
+fn parsed(text: &str, provider: &'static str) -> anyhow::Result<Credentials> {
+    let value: Value = serde_json::from_str(text).map_err(|_secret| anyhow!("found no JSON, expected credentials"))?;
+    let member = |name: &str| {
+        let found = value.get(name).and_then(Value::as_str);
+        found
+            .map(str::to_owned)
+            .ok_or_else(|| anyhow!("found no `{name}` in the credentials"))
+    };
+    let (key, secret) = (member("AccessKeyId")?, member("SecretAccessKey")?);
+    Ok(Credentials::new(key, secret, Some(member("Token")?), None, provider))
+}
+
+// As AWS's own libraries name them.
+const ACCESS_KEY: &str = "AWS_ACCESS_KEY_ID";
+const SECRET_KEY: &str = "AWS_SECRET_ACCESS_KEY";
+const SESSION_TOKEN: &str = "AWS_SESSION_TOKEN";
+const LAMBDA: &str = "AWS_LAMBDA_FUNCTION_NAME";
+const RELATIVE: &str = "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI";
+const FULL: &str = "AWS_CONTAINER_CREDENTIALS_FULL_URI";
+const AUTHORIZATION: &str = "AWS_CONTAINER_AUTHORIZATION_TOKEN";
+const AUTHORIZATION_FILE: &str = "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE";
+const REGIONS: [&str; 2] = ["AWS_REGION", "AWS_DEFAULT_REGION"];
+const NAMES: [&str; 4] = [RELATIVE, FULL, LAMBDA, metadata::ENDPOINT];
+
+const CONTAINER: &str = "http://169.254.170.2";
+const AGENTS: [&str; 2] = ["169.254.170.2", "169.254.170.23"];

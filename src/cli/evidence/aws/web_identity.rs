@@ -1,0 +1,113 @@
+//! A token of AWS's outbound identity federation for the role that this workload has (`sts:GetWebIdentityToken`).
+//!
+//! The role's credentials go nowhere but into the signature of one question to STS.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use aws_sdk_sts::{
+    Client,
+    config::{BehaviorVersion, Region, retry::RetryConfig, timeout::TimeoutConfig},
+    error::{DisplayErrorContext, ProvideErrorMetadata as _},
+};
+use aws_smithy_http_client::{
+    Builder,
+    tls::{self, TlsContext, TrustStore, rustls_provider::CryptoMode},
+};
+
+use super::{
+    super::{Asked, Evidence, Found, Holder, checked, held},
+    role::{Place, Role},
+};
+use crate::cli::{exit::Exit, failure::Failure};
+
+/// Asks STS, where this workload has a role.
+pub(in super::super) async fn look(asked: &Asked<'_>) -> Result<Found, Failure> {
+    let Some(place) = Place::of(asked) else {
+        return Ok(Found::Nothing(Place::looked_for(asked)));
+    };
+    let audience = asked.audience("AWS's web identity")?;
+    let answer = answer(asked, place, audience).await;
+    let (text, code) = match held(answer.context(REFUSED))? {
+        Answer::Token(token) => {
+            return Ok(Found::Evidence(Evidence {
+                token: held(checked(&token).context(REFUSED))?,
+                holder: Holder::Process,
+            }));
+        }
+        Answer::Refusal { text, code } => (text, code),
+    };
+    let refused = Failure::saying(Exit::Unattested, text).context(REFUSED);
+    match code.as_deref() {
+        Some(DISABLED | DENIED) => Ok(Found::Unavailable(refused.hint(
+            "let the role have one (sts:GetWebIdentityToken, and federation enabled in the account), or try \
+             --attest aws_presigned, which needs neither",
+        ))),
+        _other => Err(refused),
+    }
+}
+
+/// What STS says.
+enum Answer {
+    /// The token, which was not looked at.
+    Token(String),
+    /// Nothing, and why.
+    Refusal { text: String, code: Option<String> },
+}
+
+async fn answer(asked: &Asked<'_>, place: Place, audience: &str) -> anyhow::Result<Answer> {
+    let answer = client(asked, Role::at(asked, place).await?)?
+        .get_web_identity_token()
+        .audience(audience)
+        .signing_algorithm("RS256")
+        .duration_seconds(LIFE_SECONDS)
+        .send()
+        .await;
+    Ok(match answer {
+        Ok(answer) => Answer::Token(answer.web_identity_token.unwrap_or_default()),
+        Err(failed) => Answer::Refusal {
+            code: failed.code().map(str::to_owned),
+            text: DisplayErrorContext(failed).to_string(),
+        },
+    })
+}
+
+fn client(asked: &Asked<'_>, role: Role) -> anyhow::Result<Client> {
+    let trust = match asked.variable(CA_BUNDLE) {
+        None => TrustStore::default(),
+        Some(file) => {
+            let pem = std::fs::read(file).with_context(|| format!("{CA_BUNDLE} names a file that cannot be read"))?;
+            TrustStore::empty().with_native_roots(false).with_pem_certificate(pem)
+        }
+    };
+    let context = TlsContext::builder().with_trust_store(trust).build();
+    let http = Builder::new()
+        .tls_provider(tls::Provider::Rustls(CryptoMode::AwsLc))
+        .tls_context(context.map_err(|failed| anyhow!("{failed}"))?)
+        .build_https();
+    let mut config = aws_sdk_sts::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new(role.region))
+        .credentials_provider(role.credentials)
+        .retry_config(RetryConfig::standard().with_max_attempts(2))
+        .timeout_config(TimeoutConfig::builder().operation_timeout(TOTAL).build())
+        .http_client(http);
+    let endpoint = ENDPOINTS.iter().find_map(|name| asked.variable(name));
+    config.set_endpoint_url(endpoint.map(str::to_owned));
+    Ok(Client::from_conf(config.build()))
+}
+
+const REFUSED: &str = "AWS gave no web identity token for this workload's role";
+
+// STS API Reference, GetWebIdentityToken, and Common Errors.
+const DISABLED: &str = "OutboundWebIdentityFederationDisabledException";
+const DENIED: &str = "AccessDenied";
+
+// As AWS's own libraries name them.
+const CA_BUNDLE: &str = "AWS_CA_BUNDLE";
+const ENDPOINTS: [&str; 2] = ["AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL"];
+
+/// What AWS gives where nothing is asked for (clouds.md 6).
+const LIFE_SECONDS: i32 = 300;
+/// LIMITS.md: an upstream call.
+const TOTAL: Duration = Duration::from_secs(10);
