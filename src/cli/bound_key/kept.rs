@@ -58,7 +58,8 @@ impl State {
             Failure::saying(Exit::Unattested, "this machine has no key")
                 .hint("register one with: cambio bound-key register --join-token-file PATH")
         })?;
-        Ok(Kept::read(&bytes)?)
+        let path = self.0.path_of(CURRENT);
+        Ok(Kept::read(&bytes).with_context(|| format!("`{}` is broken", path.display()))?)
     }
 
     /// Returns the key that shall take the place of this machine's key; once made it stays until it does.
@@ -111,12 +112,12 @@ impl Kept {
         let text = |name: &str| found.as_ref().and_then(|found| found.get(name)?.as_str());
         let parts = text("pkcs8").zip(text("issuer")).zip(text("audience"));
         let ((pkcs8, issuer), audience) =
-            parts.context("the file of this machine's key is not one that `register` wrote")?;
+            parts.context("found other content than `register` writes, expected `pkcs8`, `issuer` and `audience`")?;
         let pkcs8 = BASE64_STANDARD.decode(pkcs8).map(Zeroizing::new).ok();
-        let pkcs8 = pkcs8.context("the file of this machine's key holds no key")?;
+        let pkcs8 = pkcs8.context("found no base64 in `pkcs8`, expected a key")?;
         Ok(Self {
             key: SigningKey::from_pkcs8(SigningAlgorithm::Es256, &pkcs8)
-                .context("the file of this machine's key holds no key")?,
+                .context("found no P-256 key in `pkcs8`, expected one")?,
             issuer: issuer.to_owned(),
             audience: audience.to_owned(),
         })

@@ -105,9 +105,19 @@ pub async fn run(arguments: Arguments, environment: &Environment, output: &mut O
 /// Makes evidence with this machine's key, for one request.
 ///
 /// # Errors
-/// Fails where this machine has no key, or one that others could read.
+/// Ends with 4 where this machine has no key, a broken one, or one that others could read.
 pub fn evidence(state: &StateArguments, environment: &Environment) -> Result<Secret, Failure> {
-    State::open(state, environment)?.kept()?.evidence(environment)
+    let kept = State::open(state, environment).and_then(|state| state.kept());
+    let made = kept.and_then(|kept| kept.evidence(environment));
+    made.map_err(|failure| {
+        if failure.exit() != Exit::Failed {
+            return failure;
+        }
+        let failure = failure.exiting(Exit::Unattested);
+        failure
+            .context("this machine's key cannot be used")
+            .hint("mend that, or register the machine anew: cambio bound-key register --replace --join-token-file PATH")
+    })
 }
 
 async fn bound_key(arguments: &Arguments, environment: &Environment, output: &mut Output<'_>) -> Result<(), Failure> {

@@ -16,7 +16,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 
-use crate::cli::{client::Gateway, environment::Environment, exit::Exit, failure::Failure, output::Output};
+use crate::cli::{
+    client::Gateway,
+    environment::Environment,
+    exit::Exit,
+    failure::{Failure, plain},
+    output::Output,
+};
 use crate::secret::Secret;
 
 /// What evidence to present.
@@ -218,7 +224,10 @@ impl<'a> Asked<'a> {
                 Found::Nothing(found) if looked.last() == Some(&found) => {}
                 Found::Nothing(found) => looked.push(found),
                 Found::Unavailable(failure) if self.names(*place) => return Err(failure),
-                Found::Unavailable(failure) => output.note(format_args!("note: {failure}; trying another way")),
+                Found::Unavailable(failure) => {
+                    let why = plain(&failure.to_string());
+                    output.note(format_args!("note: {why}; trying another way"));
+                }
             }
         }
         Err(nothing_found(&looked, self.environment))

@@ -164,6 +164,11 @@ impl KeyDirectory {
             .with_context(|| format!("`{}` holds no key", self.path.join(name).display()))
     }
 
+    /// Returns where a file of the directory is, to be shown.
+    pub fn path_of(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
     /// Returns what the file `name` holds, at most 4 KiB.
     ///
     /// # Errors

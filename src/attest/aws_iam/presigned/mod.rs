@@ -174,7 +174,10 @@ impl Confirmed {
 
 /// Returns the host of a region's own STS; `None` for a region that is not known.
 pub fn host_of_region(region: &str) -> Option<String> {
-    endpoint::of_region(region).into_iter().next().map(|endpoint| endpoint.host)
+    endpoint::of_region(region)
+        .into_iter()
+        .next()
+        .map(|endpoint| endpoint.host)
 }
 
 /// Writes evidence: a challenge, and the URL that was signed over it.

@@ -2,60 +2,32 @@
 
 use std::{collections::BTreeSet, sync::LazyLock, time::Duration};
 
-use rcgen::{BasicConstraints, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, SanType};
 use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    attest::{AttestorName, Evidence, Possession, Verdict},
+    attest::{
+        AttestorName, Evidence, Possession, Verdict,
+        azure_instance::sim::attested::{AttestedSigners, signed},
+    },
     clock::parse_rfc3339,
     secret::SystemRandom,
-    sim::signed_data::{RSA_WITH_SHA256, Signer, SignerParts, algorithm, parameters},
+    sim::signed_data::Signer,
     store::UseRule,
 };
 
 const VM: &str = "13f56399-bd52-4150-9748-7190aae1ff21";
 const SUBSCRIPTION: &str = "8d10da13-8125-4ba9-a717-bf7490507b3d";
 
-/// A root, an intermediate that documents leave out, and what they certify.
-struct Azure {
-    root: Certificate,
-    intermediate: Certificate,
-    issuer: Issuer<'static, KeyPair>,
-    signer: Signer,
+static AZURE: LazyLock<AttestedSigners> = LazyLock::new(|| AttestedSigners::new().unwrap());
+
+fn root() -> Certificate {
+    Certificate::read(AZURE.root().certificate()).unwrap()
 }
 
-impl Azure {
-    fn signer_of(&self, name: &str) -> Signer {
-        signer(name, &self.issuer)
-    }
+fn intermediate() -> Certificate {
+    Certificate::read(AZURE.intermediate().certificate()).unwrap()
 }
-
-fn signer(name: &str, issuer: &Issuer<'_, KeyPair>) -> Signer {
-    let mut own = parameters("Azure", 3);
-    own.subject_alt_names = vec![SanType::DnsName(name.try_into().unwrap())];
-    own.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-    Signer::with(&own, Some(issuer)).unwrap()
-}
-
-static AZURE: LazyLock<Azure> = LazyLock::new(|| {
-    let key = |signer: &Signer| KeyPair::from_pem(&signer.pair().serialize_pem()).unwrap();
-    let authority = |name: &str, serial| {
-        let mut own = parameters(name, serial);
-        own.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        own
-    };
-    let root = Signer::with(&authority("root", 1), None).unwrap();
-    let above = Issuer::new(authority("root", 1), key(&root));
-    let intermediate = Signer::with(&authority("intermediate", 2), Some(&above)).unwrap();
-    let issuer = Issuer::new(authority("intermediate", 2), key(&intermediate));
-    Azure {
-        root: Certificate::read(root.certificate()).unwrap(),
-        intermediate: Certificate::read(intermediate.certificate()).unwrap(),
-        signer: signer("metadata.azure.com", &issuer),
-        issuer,
-    }
-});
 
 fn now() -> SystemTime {
     parse_rfc3339("2026-01-16T14:40:00Z").unwrap()
@@ -76,19 +48,6 @@ fn document(nonce: &str) -> Value {
     })
 }
 
-/// Signs as Azure does: over the content alone, with its odd name for the digest, and its own certificate.
-fn signed(signer: &Signer, content: &[u8]) -> Vec<u8> {
-    let parts = SignerParts {
-        digest_algorithm: algorithm(RSA_WITH_SHA256),
-        ..signer.parts(content)
-    };
-    let mut document = signer.document(content);
-    document.open = false;
-    document.certificates = vec![signer.certificate().to_vec()];
-    document.signers = vec![parts.written()];
-    document.written()
-}
-
 fn evidence(challenge: &Challenge, signed: &[u8]) -> Secret {
     Secret::new(format!(
         "cambio-azure-v1.{}.{}",
@@ -98,11 +57,7 @@ fn evidence(challenge: &Challenge, signed: &[u8]) -> Secret {
 }
 
 fn verifier() -> AttestedDocuments {
-    AttestedDocuments::new(
-        Cloud::Public,
-        vec![AZURE.root.clone()],
-        vec![AZURE.intermediate.clone()],
-    )
+    AttestedDocuments::new(Cloud::Public, vec![root()], vec![intermediate()])
 }
 
 /// Judges a document after a change of it, by this signer.
@@ -115,7 +70,7 @@ fn judged_by(signer: &Signer, change: impl FnOnce(&mut Value)) -> Result<Atteste
 }
 
 fn judged(change: impl FnOnce(&mut Value)) -> Result<Attested, AttestRefusal> {
-    judged_by(&AZURE.signer, change)
+    judged_by(AZURE.signer(), change)
 }
 
 #[test]
@@ -125,7 +80,7 @@ fn a_machine_is_attested_over_our_challenge() {
     assert_eq!(attested.vm_id(), VM);
     assert_eq!(attested.subscription_id(), SUBSCRIPTION);
     assert_eq!(attested.challenge().as_str().len(), 75);
-    assert_eq!(attested.proof().signer().der(), AZURE.signer.certificate());
+    assert_eq!(attested.proof().signer().der(), AZURE.signer().certificate());
     let upper = judged(|document| document["vmId"] = json!(VM.to_ascii_uppercase())).unwrap();
     assert_eq!(upper.vm_id(), VM);
 }
@@ -138,7 +93,7 @@ fn t_44_a_document_over_another_challenge_is_refused() {
         assert_eq!(refused.code(), "attest.claim_invalid", "{nonce}: {refused}");
     }
     let challenge = challenges().issue(&SystemRandom, now()).unwrap();
-    let signed = signed(&AZURE.signer, document(&challenge.nonce()).to_string().as_bytes());
+    let signed = signed(AZURE.signer(), document(&challenge.nonce()).to_string().as_bytes());
     let evidence = evidence(&challenge, &signed);
     let at = |seconds| verifier().confirm(&evidence, &challenges(), now() + Duration::from_secs(seconds));
     assert!(at(59).is_ok());
@@ -159,7 +114,7 @@ fn t_02_a_rogue_signer_is_unverifiable_even_beside_the_genuine_certificate() {
     let content = document(&challenge.nonce()).to_string().into_bytes();
     let mut forged = rogue.document(&content);
     forged.open = false;
-    forged.certificates = vec![AZURE.signer.certificate().to_vec(), rogue.certificate().to_vec()];
+    forged.certificates = vec![AZURE.signer().certificate().to_vec(), rogue.certificate().to_vec()];
     forged.signers = vec![rogue.parts(&content).written()];
     let refused = verifier().confirm(&evidence(&challenge, &forged.written()), &challenges(), now());
     let refused = refused.unwrap_err();
@@ -174,7 +129,7 @@ fn only_the_metadata_services_names_count() {
         "eastus.metadata.azure.com",
         "a.b.metadata.azure.com",
     ] {
-        let judged = judged_by(&AZURE.signer_of(name), |_| {});
+        let judged = judged_by(&AZURE.signer_of(name).unwrap(), |_| {});
         assert!(judged.is_ok(), "{name}: {judged:?}");
     }
     for name in [
@@ -186,7 +141,7 @@ fn only_the_metadata_services_names_count() {
         "*.metadata.azure.com",
         "shop.acme.example",
     ] {
-        let refused = judged_by(&AZURE.signer_of(name), |_| {}).unwrap_err();
+        let refused = judged_by(&AZURE.signer_of(name).unwrap(), |_| {}).unwrap_err();
         assert_eq!(refused.code(), "attest.evidence_unverifiable", "{name}: {refused}");
     }
 }
@@ -194,15 +149,15 @@ fn only_the_metadata_services_names_count() {
 #[test]
 fn without_the_intermediate_or_the_root_nobody_is_believed() {
     let challenge = challenges().issue(&SystemRandom, now()).unwrap();
-    let signed = signed(&AZURE.signer, document(&challenge.nonce()).to_string().as_bytes());
+    let signed = signed(AZURE.signer(), document(&challenge.nonce()).to_string().as_bytes());
     let evidence = evidence(&challenge, &signed);
     let judged = |roots: Vec<Certificate>, intermediates: Vec<Certificate>| {
         AttestedDocuments::new(Cloud::Public, roots, intermediates).confirm(&evidence, &challenges(), now())
     };
 
-    assert!(judged(vec![AZURE.root.clone()], vec![]).is_err());
-    assert!(judged(vec![], vec![AZURE.intermediate.clone()]).is_err());
-    assert!(judged(vec![AZURE.root.clone()], vec![AZURE.intermediate.clone()]).is_ok());
+    assert!(judged(vec![root()], vec![]).is_err());
+    assert!(judged(vec![], vec![intermediate()]).is_err());
+    assert!(judged(vec![root()], vec![intermediate()]).is_ok());
 }
 
 #[test]
@@ -275,7 +230,7 @@ fn what_has_not_the_outer_form_is_malformed_and_not_repeated() {
 
 fn verdict(subscription: &str, kind: Option<&str>) -> Verdict {
     let challenge = challenges().issue(&SystemRandom, now()).unwrap();
-    let bytes = signed(&AZURE.signer, document(&challenge.nonce()).to_string().as_bytes());
+    let bytes = signed(AZURE.signer(), document(&challenge.nonce()).to_string().as_bytes());
     let presented = Evidence::new(
         evidence(&challenge, &bytes),
         kind.map(str::to_owned),

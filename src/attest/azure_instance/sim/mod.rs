@@ -3,6 +3,7 @@
 //! It signs with another library than the attestor verifies with. Paths and headers of the metadata service are
 //! documented; the texts of its errors and the form of tokens are from memory, and nothing but the claims depends on them.
 
+pub mod attested;
 mod seed;
 
 use std::{

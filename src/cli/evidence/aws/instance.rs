@@ -23,14 +23,16 @@ pub(in super::super) async fn look(asked: &Asked<'_>) -> Result<Found, Failure> 
 }
 
 async fn document(asked: &Asked<'_>) -> anyhow::Result<Secret> {
-    let lines = Metadata::open(asked).await?.get(RSA2048).await?;
+    let metadata = Metadata::open(asked).await?;
+    let lines = metadata.get(RSA2048).await?;
     let text: String = lines.lines().collect();
     // A signed document is one DER sequence; whatever else is there is not worth the gateway's time.
     let signed = BASE64_STANDARD
         .decode(&text)
         .ok()
         .filter(|bytes| bytes.first() == Some(&SEQUENCE));
-    signed.with_context(|| format!("`{RSA2048}` is no base64 of a signed document"))?;
+    let address = metadata.address(RSA2048);
+    signed.with_context(|| format!("`{address}` is no base64 of a signed document"))?;
     checked(&text)
 }
 

@@ -35,8 +35,13 @@ impl Metadata {
 
     /// Returns what stands at a path below `latest`.
     pub(super) async fn get(&self, path: &str) -> anyhow::Result<Zeroizing<String>> {
-        let request = self.client.get(format!("{}/latest/{path}", self.base));
+        let request = self.client.get(self.address(path));
         https::text_nearby(request.header(SESSION, self.session.as_str())).await
+    }
+
+    /// Returns the address of a path below `latest`.
+    pub(super) fn address(&self, path: &str) -> String {
+        format!("{}/latest/{path}", self.base)
     }
 }
 

@@ -75,7 +75,11 @@ impl Question<'_> {
             ("X-Amz-Date", &date),
             ("X-Amz-Expires", LIFE_SECONDS),
         ];
-        pairs.extend(role.credentials.session_token().map(|token| ("X-Amz-Security-Token", token)));
+        pairs.extend(
+            role.credentials
+                .session_token()
+                .map(|token| ("X-Amz-Security-Token", token)),
+        );
         pairs.push(("X-Amz-SignedHeaders", &headers));
         let pairs = pairs.iter().map(|(name, value)| format!("{name}={}", encoded(value)));
         let query = pairs.collect::<Vec<_>>().join("&");
@@ -84,7 +88,9 @@ impl Question<'_> {
         let request = Digest::of(request.as_bytes());
         let to_sign = format!("{ALGORITHM}\n{date}\n{}\n{request}", scope.join("/"));
         let first = format!("AWS4{}", role.credentials.secret_access_key()).into_bytes();
-        let key = scope.iter().fold(Zeroizing::new(first), |key, part| mac(&key, part.as_bytes()));
+        let key = scope
+            .iter()
+            .fold(Zeroizing::new(first), |key, part| mac(&key, part.as_bytes()));
         let signature = hex(&mac(&key, to_sign.as_bytes()));
         format!("https://{host}/?{query}&X-Amz-Signature={signature}")
     }

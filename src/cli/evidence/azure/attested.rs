@@ -46,15 +46,22 @@ async fn evidence(asked: &Asked<'_>, challenge: &str) -> anyhow::Result<Secret> 
         .append_pair("api-version", API_VERSION)
         .append_pair("nonce", &challenge::nonce(challenge));
     let request = https::neighbour()?.get(url).header("metadata", "true");
+    let address = format!("{host}{DOCUMENT}");
     let body = https::answered_nearby(request).await?;
-    let answer: Answer = serde_json::from_slice(&body).context("found no `encoding` and `signature`, expected both")?;
+    read(challenge, &body).with_context(|| format!("asked `{address}`"))
+}
+
+/// Puts what the metadata service answered together with the challenge.
+pub(in super::super) fn read(challenge: &str, body: &[u8]) -> anyhow::Result<Secret> {
+    let answer: Option<Answer> = serde_json::from_slice(body).ok();
+    let answer = answer.context("found no `encoding` and `signature`, expected both")?;
     if answer.encoding != "pkcs7" {
-        bail!("found another encoding than `pkcs7` of the document");
+        bail!("found another `encoding` than `pkcs7`");
     }
     let signed = BASE64_STANDARD.decode(&answer.signature).ok();
     signed
         .filter(|bytes| !bytes.is_empty())
-        .context("`signature` is no base64 of a signed document")?;
+        .context("found no base64 of a signed document in `signature`")?;
     checked(attested::written(challenge, &answer.signature).expose())
 }
 

@@ -22,7 +22,10 @@ pub(in super::super) async fn look(asked: &Asked<'_>) -> Result<Found, Failure> 
     let asking = held(request(asked, resource).context(REFUSED))?;
     let (status, body) = held(https::exchanged_nearby(asking).await.context(REFUSED))?;
     if status == 400 && has_no_identity(&body) && asked.variable(ENDPOINT).or(asked.variable(CLIENT_ID)).is_none() {
-        let failure = Failure::saying(Exit::Unattested, "the machine has no identity of its own, and none was given it");
+        let failure = Failure::saying(
+            Exit::Unattested,
+            "the machine has no identity of its own, and none was given it",
+        );
         return Ok(Found::Unavailable(failure.context(REFUSED).hint(
             "give the machine a managed identity, or try --attest azure_attested, which needs none",
         )));

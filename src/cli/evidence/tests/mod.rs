@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{os::unix::fs::PermissionsExt as _, sync::Arc};
 
 use base64::{
     Engine as _,
@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::{mounted::from_reader, platform::Machine, *};
 use crate::{
     cli::{
+        client::GatewayArguments,
         environment::Environment,
         output::Output,
         proof_key::{self, KeyDirectory},
@@ -33,8 +34,26 @@ fn shown(failure: &Failure) -> String {
     format!("exit {}\n{}", exit.number(), String::from_utf8(stderr).unwrap())
 }
 
+/// Looks on a machine that says nothing of itself, with a gateway that nobody must ask.
 async fn found(arguments: EvidenceArguments, variables: &[(&str, &str)]) -> Result<Evidence, Failure> {
-    find_on(Machine::Other, &arguments, &environment(variables)).await
+    let environment = environment(variables);
+    let nobody = GatewayArguments {
+        gateway: Some("https://127.0.0.1:1".to_owned()),
+        ..GatewayArguments::default()
+    };
+    let gateway = Gateway::of(&nobody, &environment).unwrap();
+    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+    let mut output = Output::new(&mut stdout, &mut stderr);
+    if arguments.token_file.is_some() {
+        return find(&arguments, &gateway, &environment, &mut output).await;
+    }
+    let asked = Asked {
+        arguments: &arguments,
+        environment: &environment,
+        gateway: &gateway,
+        machine: Machine::Other,
+    };
+    asked.find(&mut output).await
 }
 
 #[tokio::test]
@@ -255,6 +274,9 @@ fn refuses_what_is_no_token_without_repeating_it() {
         assert!(!format!("{refused:?}").contains("canary"), "{text}");
     }
 }
+
+#[cfg(feature = "dev")]
+mod machines;
 
 #[cfg(feature = "dev")]
 mod platforms {
@@ -598,8 +620,57 @@ async fn looks_only_where_it_is_told_to() {
 }
 
 #[test]
-fn every_place_is_looked_at() {
+fn every_place_is_looked_at_but_the_one_that_would_be_spent_by_it() {
     for place in <Attest as clap::ValueEnum>::value_variants() {
-        assert!(PLACES.contains(place), "{place:?}");
+        assert_eq!(PLACES.contains(place), *place != Attest::AwsInstance, "{place:?}");
     }
+}
+
+/// Returns how a command ends that takes this file for a machine's key.
+async fn of_key_file(content: &str) -> String {
+    let disk = registered();
+    let path = disk.path().join("cambio/bound.json");
+    std::fs::write(&path, content).unwrap();
+    let arguments = EvidenceArguments {
+        attest: Attest::BoundKey,
+        ..EvidenceArguments::default()
+    };
+    let variables = [("CAMBIO_STATE_DIR", disk.path().to_str().unwrap())];
+    let failure = found(arguments, &variables).await.unwrap_err();
+    shown(&failure).replace(disk.path().to_str().unwrap(), "<disk>")
+}
+
+#[tokio::test]
+async fn a_broken_file_of_a_machines_key_fails_attestation_and_is_not_repeated() {
+    insta::assert_snapshot!(of_key_file("{ canary").await, @"");
+    for content in [
+        "",
+        "[]",
+        r#"{"pkcs8":"canary","issuer":"a"}"#,
+        r#"{"pkcs8":"canary!","issuer":"a","audience":"b"}"#,
+        r#"{"pkcs8":"Y2FuYXJ5","issuer":"a","audience":"b"}"#,
+    ] {
+        let shown = of_key_file(content).await;
+        assert!(
+            shown.starts_with("exit 4\nerror: this machine's key cannot be used\n"),
+            "{content}: {shown}"
+        );
+        assert!(
+            shown.contains("`<disk>/cambio/bound.json` is broken") && !shown.contains("canary"),
+            "{shown}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_machines_key_that_others_could_read_fails_attestation() {
+    let disk = registered();
+    let path = disk.path().join("cambio/bound.json");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+
+    let state = ("CAMBIO_STATE_DIR", disk.path().to_str().unwrap());
+    let failure = found(EvidenceArguments::default(), &[state]).await.unwrap_err();
+
+    assert_eq!(failure.exit(), Exit::Unattested, "{}", shown(&failure));
+    assert!(shown(&failure).contains("bound.json"), "{}", shown(&failure));
 }
