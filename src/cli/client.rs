@@ -36,7 +36,7 @@ pub struct GatewayArguments {
     #[arg(long, value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
     #[command(flatten)]
-    certificate: ClientCertificateArguments,
+    pub(super) certificate: ClientCertificateArguments,
 }
 
 /// A gateway.

@@ -3,6 +3,7 @@
 use std::{fs, path::PathBuf, sync::Arc};
 
 use cambio::{
+    attest::aws_instance::sim::RegionSim,
     cli::{Arguments, Command},
     config::{self, Profile, Surroundings},
     manual,
@@ -147,6 +148,18 @@ fn t_63_t_46_an_entry_that_names_everybody_at_a_cloud_or_goes_by_a_name_alone_do
             by_name,
             "`azure.principal_id`",
         ),
+        (
+            "kubernetes.md",
+            "\"k8s.namespace\" = \"shop\"",
+            everybody,
+            "every service account of the cluster, or of a namespace",
+        ),
+        (
+            "kubernetes.md",
+            "\"k8s.service_account\" = \"deploy\"",
+            by_name,
+            "`k8s.namespace` with `k8s.service_account`",
+        ),
     ] {
         let own = blocks(&page(name), "toml").remove(0);
         let (before, rest) = own.split_once("\nmatch = {").unwrap();
@@ -156,6 +169,38 @@ fn t_63_t_46_an_entry_that_names_everybody_at_a_cloud_or_goes_by_a_name_alone_do
 
         assert!(said.contains(code) && said.contains(whom), "{name} {matched}: {said}");
     }
+}
+
+#[test]
+fn t_63_an_entry_that_names_the_instances_of_every_account_does_not_load_unless_it_says_so() {
+    let (ours, parties) = parts();
+    let certificate = RegionSim::new("eu-central-1", 1).unwrap().certificate_pem();
+    let page = read("src/attest/aws_instance/manual.md");
+    let own = blocks(&page, "toml").remove(0);
+    let several = own.replace("[\"123456789012\"]", "[\"123456789012\", \"210987654321\"]");
+    let silent = several.replace("\"aws.account\" = \"123456789012\", ", "");
+    let silent = silent.replace(
+        "\"aws.image_id\" = \"ami-0123456789abcdef0\"",
+        "\"aws.region\" = \"eu-central-1\"",
+    );
+    let silent = silent.replace("/aws/{aws.account}/builder/{aws.instance_id}", "/aws/builder");
+    let saying = format!("{silent}dangerous_admits = [\"any_repository\"]\n");
+    let said = |own: &str| {
+        checked(
+            format!("{ours}{parties}{own}"),
+            &[("aws/eu-central-1.pem", &certificate)],
+        )
+    };
+
+    let (of_one, of_all, named) = (said(&own), said(&silent), said(&saying));
+
+    let everybody = "config.entry_any_repository";
+    assert!(!of_one.contains("config.entry"), "{of_one}");
+    assert!(
+        of_all.contains(everybody) && of_all.contains("every instance of all"),
+        "{of_all}"
+    );
+    assert!(!named.contains("config.entry"), "{named}");
 }
 
 /// Returns the words of each command line that calls `cambio`, from the blocks that a shell or an SDK reads.

@@ -10,7 +10,7 @@ use std::{
 
 use crate::{
     attest::{
-        AttestRefusal, Attributes,
+        AttestRefusal, Attributes, Pins,
         token_claims::{refuse_early, refused, wrong},
     },
     clock::{parse_rfc3339, unix_seconds},
@@ -152,3 +152,14 @@ pub(super) const ATTRIBUTES: &[&str] = &[
 
 /// AWS gives none of them to anything else again.
 pub(super) const IMMUTABLE: &[&str] = &[ACCOUNT, IMAGE_ID, INSTANCE_ID, REGION];
+
+/// Returns what entries must pin where there are several accounts; one account alone is pinned by the attestor itself.
+pub(super) fn pins(accounts: &BTreeSet<String>) -> Option<Pins> {
+    let pins = Pins {
+        everybody: "every instance of all of the attestor's accounts",
+        ids: vec![vec![ACCOUNT], vec![IMAGE_ID], vec![INSTANCE_ID]],
+        names: Vec::new(),
+        strangers: None,
+    };
+    (accounts.len() > 1).then_some(pins)
+}

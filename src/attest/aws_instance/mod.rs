@@ -15,7 +15,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use self::{document::Rules, settings::Settings};
 use super::{
     AttestRefusal, Attestation, Attestor, AttestorContext, AttestorName, Builtin, Evidence, Findings, Freshness,
-    Misconfigured, Verdict, conclude,
+    Misconfigured, Pins, Verdict, conclude,
     pkcs7::{Certificate, Coverage, Unverified},
 };
 use crate::{jose::MAX_TOKEN_BYTES, secret::Secret, store::UseRule};
@@ -64,6 +64,7 @@ struct AwsInstanceAttestor {
     name: AttestorName,
     rules: Rules,
     signers: Vec<RegionSigner>,
+    pins: Option<Pins>,
 }
 
 /// What a region's documents are signed with.
@@ -78,6 +79,7 @@ impl AwsInstanceAttestor {
         let checked = Settings::parse(table)?.check()?;
         Ok(Self {
             name: context.name,
+            pins: document::pins(&checked.rules.accounts),
             rules: checked.rules,
             signers: checked.signers,
         })
@@ -155,6 +157,10 @@ impl Attestor for AwsInstanceAttestor {
 
     fn immutable(&self) -> &[&'static str] {
         document::IMMUTABLE
+    }
+
+    fn pins(&self) -> Option<&Pins> {
+        self.pins.as_ref()
     }
 
     fn judge<'a>(

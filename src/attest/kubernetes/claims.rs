@@ -189,5 +189,20 @@ pub(super) const ATTRIBUTES: &[&str] = &[
 /// A name passes to whoever creates the object next; an id never does, and the cluster is what the configuration says.
 pub(super) const IMMUTABLE: &[&str] = &[CLUSTER, POD_UID, SERVICE_ACCOUNT_UID];
 
+/// Returns what entries must pin: a service account with its namespace, or what runs as it. A namespace alone is whatever
+/// anybody deploys into it, and the same name of a service account stands in other namespaces.
+pub(super) fn pins() -> Pins {
+    Pins {
+        everybody: "every service account of the cluster, or of a namespace",
+        ids: vec![
+            vec![NAMESPACE, SERVICE_ACCOUNT],
+            vec![SERVICE_ACCOUNT_UID],
+            vec![POD_UID],
+        ],
+        names: vec![SERVICE_ACCOUNT, POD],
+        strangers: None,
+    }
+}
+
 /// LIMITS.md: an attestation stands 1 h, and for Kubernetes never longer than the token.
 const MAX_STANDING: Duration = Duration::from_hours(1);

@@ -26,7 +26,7 @@ use self::{
 };
 use super::{
     AttestRefusal, Attestation, Attestor, AttestorContext, AttestorName, Builtin, Evidence, Findings, Freshness,
-    Misconfigured, Verdict, conclude, issuer_keys::Keys, signed_token,
+    Misconfigured, Pins, Verdict, conclude, issuer_keys::Keys, signed_token,
 };
 use crate::jose::Unverified;
 
@@ -54,6 +54,7 @@ struct KubernetesAttestor {
     rules: Rules,
     keys: Keys,
     reviewer: Option<Reviewer>,
+    pins: Pins,
 }
 
 impl KubernetesAttestor {
@@ -64,6 +65,7 @@ impl KubernetesAttestor {
             rules: checked.rules,
             keys: checked.keys,
             reviewer: checked.reviewer,
+            pins: claims::pins(),
         })
     }
 
@@ -126,6 +128,10 @@ impl Attestor for KubernetesAttestor {
 
     fn immutable(&self) -> &[&'static str] {
         claims::IMMUTABLE
+    }
+
+    fn pins(&self) -> Option<&Pins> {
+        Some(&self.pins)
     }
 
     fn judge<'a>(

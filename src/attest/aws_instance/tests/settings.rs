@@ -127,3 +127,18 @@ fn no_other_key_is_taken() {
         assert_eq!(refused(&Table::good().with(line)).0, "config.attestor_table", "{line}");
     }
 }
+
+#[test]
+fn one_account_is_pinned_by_the_attestor_and_of_several_an_entry_pins_one() {
+    let several = accounts(&format!("[\"{ACCOUNT}\", \"210987654321\"]"))
+        .configured()
+        .unwrap();
+
+    assert_eq!(attestor().pins(), None);
+    let pins = several.pins().unwrap();
+    assert!(pins.ids.contains(&vec!["aws.account"]), "{pins:?}");
+    assert!(pins.names.is_empty(), "{pins:?}");
+    for name in pins.ids.iter().flatten() {
+        assert!(several.immutable().contains(name), "{name}");
+    }
+}
