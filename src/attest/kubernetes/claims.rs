@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use super::subject::{Subject, is_subdomain, is_uid};
 use crate::{
     attest::{
-        AttestRefusal, Attributes,
+        AttestRefusal, Attributes, Pins,
         token_claims::{
             Moments, refuse_expired, refuse_other_audience, refuse_other_issuer, refuse_other_kind, refused,
             refused_at, token_id, wrong,

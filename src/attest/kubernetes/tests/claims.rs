@@ -30,7 +30,7 @@ async fn gives_no_attribute_that_it_did_not_announce() {
     let attestor = attestor(&stage.pinning());
 
     every::gives_no_attribute_that_it_did_not_announce(&stage, &attestor).await;
-    every::pins_no_attribute_that_it_did_not_announce(&super::attestor(&stage.table()));
+    every::pins_no_attribute_that_it_did_not_announce(&attestor);
 }
 
 #[tokio::test]
