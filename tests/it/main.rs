@@ -49,6 +49,8 @@ mod platforms;
 #[path = "../fuzz/properties/mod.rs"]
 #[expect(unreachable_pub, reason = "the fuzz targets use it as a library")]
 mod properties;
+#[cfg(feature = "dev")]
+mod presented;
 mod readme;
 #[cfg(feature = "dev")]
 mod refusals;

@@ -105,14 +105,12 @@ async fn exchanged(request: RequestBuilder) -> anyhow::Result<(u16, Zeroizing<Ve
     let status = response.status().as_u16();
     let body = read(response, MAX_ANSWER_BYTES).await;
     let body = body.map_err(reqwest::Error::without_url)?;
-    match body {
-        Some(body) => Ok((status, body)),
+    let Some(body) = body else {
         // What a refusal says is not read anyway.
-        None => {
-            accepted(status)?;
-            bail!("found more than {MAX_ANSWER_BYTES} bytes, expected a token")
-        }
-    }
+        accepted(status)?;
+        bail!("found more than {MAX_ANSWER_BYTES} bytes, expected a token");
+    };
+    Ok((status, body))
 }
 
 /// A token and its member names.

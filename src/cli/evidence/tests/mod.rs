@@ -642,7 +642,16 @@ async fn of_key_file(content: &str) -> String {
 
 #[tokio::test]
 async fn a_broken_file_of_a_machines_key_fails_attestation_and_is_not_repeated() {
-    insta::assert_snapshot!(of_key_file("{ canary").await, @"");
+    insta::assert_snapshot!(of_key_file("{ canary").await, @r"
+    exit 4
+    error: this machine's key cannot be used
+
+    Caused by:
+      `<disk>/cambio/bound.json` is broken
+      found other content than `register` writes, expected `pkcs8`, `issuer` and `audience`
+
+    hint: mend that, or register the machine anew: cambio bound-key register --replace --join-token-file PATH
+    ");
     for content in [
         "",
         "[]",
