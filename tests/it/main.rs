@@ -46,11 +46,11 @@ mod mtls;
 mod outside_root;
 #[cfg(feature = "dev")]
 mod platforms;
+#[cfg(feature = "dev")]
+mod presented;
 #[path = "../fuzz/properties/mod.rs"]
 #[expect(unreachable_pub, reason = "the fuzz targets use it as a library")]
 mod properties;
-#[cfg(feature = "dev")]
-mod presented;
 mod readme;
 #[cfg(feature = "dev")]
 mod refusals;

@@ -77,10 +77,12 @@ pub(super) async fn answered_nearby(request: RequestBuilder) -> anyhow::Result<Z
     accepted.with_context(|| format!("asked `{address}`"))
 }
 
-/// Asks a metadata service, and returns status and body of whatever it answers; a failure names the address.
-pub(super) async fn exchanged_nearby(request: RequestBuilder) -> anyhow::Result<(u16, Zeroizing<Vec<u8>>)> {
+/// Asks a metadata service, and returns its address, and status and body of whatever it answers; a failure names the address.
+pub(super) async fn exchanged_nearby(request: RequestBuilder) -> anyhow::Result<(Url, u16, Zeroizing<Vec<u8>>)> {
     let (address, request) = addressed(request)?;
-    exchanged(request).await.with_context(|| format!("asked `{address}`"))
+    let exchanged = exchanged(request).await;
+    let (status, body) = exchanged.with_context(|| format!("asked `{address}`"))?;
+    Ok((address, status, body))
 }
 
 /// Returns the address of a request without its query.

@@ -20,7 +20,7 @@ pub(in super::super) async fn look(asked: &Asked<'_>) -> Result<Found, Failure> 
     }
     let resource = asked.audience("Azure's managed identity")?;
     let asking = held(request(asked, resource).context(REFUSED))?;
-    let (status, body) = held(https::exchanged_nearby(asking).await.context(REFUSED))?;
+    let (address, status, body) = held(https::exchanged_nearby(asking).await.context(REFUSED))?;
     if status == 400 && has_no_identity(&body) && asked.variable(ENDPOINT).or(asked.variable(CLIENT_ID)).is_none() {
         let failure = Failure::saying(
             Exit::Unattested,
@@ -32,7 +32,7 @@ pub(in super::super) async fn look(asked: &Asked<'_>) -> Result<Found, Failure> 
     }
     let token = https::accepted(status).and_then(|()| https::token_in(&body, Some("access_token")));
     Ok(Found::Evidence(Evidence {
-        token: held(token.context(REFUSED))?,
+        token: held(token.with_context(|| format!("asked `{address}`")).context(REFUSED))?,
         holder: Holder::Job,
     }))
 }

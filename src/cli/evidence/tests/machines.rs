@@ -594,6 +594,10 @@ async fn an_identity_that_was_named_and_is_not_there_is_an_error_as_it_was() {
             shown.contains(&format!("found status {status}, expected 200")),
             "{shown}"
         );
+        assert!(
+            shown.contains(&format!("asked `{url}/metadata/identity/oauth2/token`")),
+            "{shown}"
+        );
         assert_eq!(noted, "", "{body}");
     }
 }
