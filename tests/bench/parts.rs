@@ -32,6 +32,16 @@ pub(crate) struct Cost {
     pub(crate) wall: f64,
 }
 
+impl Cost {
+    /// Returns the mean of both.
+    pub(crate) fn between(self, other: Self) -> Self {
+        Self {
+            cpu: f64::midpoint(self.cpu, other.cpu),
+            wall: f64::midpoint(self.wall, other.wall),
+        }
+    }
+}
+
 /// Runs a part in a process of its own on core 0.
 pub(crate) fn alone(part: &str, arguments: &[&str]) -> Cost {
     let itself = std::env::current_exe().expect("this program");
