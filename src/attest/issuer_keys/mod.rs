@@ -16,7 +16,7 @@ use std::{
 use arc_swap::ArcSwapOption;
 pub use discovery::DiscoveryRefused;
 pub(super) use pinned::Keys;
-use tokio::task::JoinSet;
+use tokio::{sync::Semaphore, task::JoinSet};
 
 use crate::{
     attest::AttestRefusal,
@@ -33,6 +33,8 @@ pub(super) struct IssuerKeys {
     held: ArcSwapOption<Held>,
     /// Held while a fetch is under way, so that all who need it wait for the one.
     flight: tokio::sync::Mutex<()>,
+    /// Places for those who wait for a flight.
+    waiting: Semaphore,
     state: Mutex<State>,
     refreshes: Mutex<JoinSet<()>>,
 }
@@ -80,6 +82,7 @@ impl IssuerKeys {
             algorithms,
             held: ArcSwapOption::empty(),
             flight: tokio::sync::Mutex::new(()),
+            waiting: Semaphore::new(MAX_WAITING),
             state: Mutex::default(),
             refreshes: Mutex::default(),
         }
@@ -103,6 +106,8 @@ impl IssuerKeys {
             Some(Err(missing)) if !self.worth_a_fetch(&missing, kid, now) => return Err(unverifiable(&missing)),
             Some(Err(_)) | None => {}
         }
+        let place = self.waiting.try_acquire();
+        let _place = place.map_err(|_full| self.unavailable(KeysUnavailable::Crowded))?;
         let flight = self.flight.lock().await;
         // Whoever held the flight before may have brought the key.
         let missing = match self.held_key(kid, algorithm, now) {
@@ -279,6 +284,9 @@ pub enum KeysUnavailable {
         /// How that ended.
         last_failure: String,
     },
+    /// As many requests wait for a fetch as may.
+    #[error("{MAX_WAITING} requests wait for them already, as many as may")]
+    Crowded,
     /// The discovery document is refused.
     #[error("the discovery document is refused")]
     Discovery(#[source] DiscoveryRefused),
@@ -319,6 +327,10 @@ const REFETCH_PAUSE: Duration = Duration::from_secs(30);
 const UNKNOWN_REMEMBERED: usize = 128;
 const UNKNOWN_MEMORY: Duration = Duration::from_mins(5);
 const LAST_GOOD_KEPT: Duration = Duration::from_hours(24);
+
+/// A quarter of the requests that may be under way by default (LIMITS.md): strangers with key ids that a slow issuer is asked
+/// about must leave room for everybody else.
+pub(super) const MAX_WAITING: usize = 256;
 
 /// An issuer's `max-age` counts within these: often enough to see a key withdrawn, seldom enough not to be a burden.
 const REFRESH_MIN: Duration = Duration::from_mins(5);

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::jose::Algorithm;
+use crate::{attest::issuer_keys::MAX_WAITING, jose::Algorithm};
 
 /// In a minute they are a hundred thousand.
 const KEY_IDS_A_SECOND: u32 = 1_667;
@@ -63,4 +63,26 @@ async fn t_56_a_valid_token_does_not_wait_for_the_fetch_that_a_stranger_caused()
 
     assert!(!strange.is_finished(), "the issuer answered meanwhile");
     strange.abort();
+}
+
+#[tokio::test]
+async fn tm_11_256_requests_wait_for_a_slow_issuer_and_one_more_is_refused_at_once() {
+    let stage = Stage::github("").await;
+    stage.attested(fresh()).await;
+    stage.site.answer(JWKS, Answer::Silence);
+    let later = now() + seconds(31);
+    let mut waiting = tokio::task::JoinSet::new();
+    for nth in 0..MAX_WAITING {
+        let keys = stage.fetched();
+        waiting.spawn(async move { drop(keys.find(Some(&nth.to_string()), Algorithm::Rs256, later).await) });
+    }
+    while stage.site.requests(JWKS) < 2 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+
+    let refused = stage.fetched().find(Some("one more"), Algorithm::Rs256, later).await;
+
+    let refused = refused.unwrap_err();
+    assert_eq!(refused.code(), "issuer.unavailable", "{refused}");
+    assert!(waiting.try_join_next().is_none(), "one of them did not wait");
 }
