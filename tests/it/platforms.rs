@@ -1,9 +1,16 @@
 //! `cambio exec` on each simulated platform, with nothing but what that platform gives its workloads.
 
 use std::{
+    collections::BTreeSet,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::{Shutdown, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Command, Output},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
 };
 
 use cambio::{
@@ -15,6 +22,7 @@ use cambio::{
     secret::SystemRandom,
     sim::Platform,
 };
+use serde_json::Value;
 
 struct Platforms {
     development: Development,
@@ -61,7 +69,29 @@ impl Platforms {
 
     /// Runs `cambio exec aws-dev` and returns what its command saw.
     async fn exec(&self, platform: &Platform, token: Option<&str>, state: &Path) -> Output {
-        let mut command = self.cambio(platform, token, state);
+        Self::run(self.cambio(platform, token, state)).await
+    }
+
+    /// Returns how many exchanges of the platform's workload the trail tells of, once there are two.
+    async fn exchanges_of(&self, platform: &Platform) -> usize {
+        let mut found = BTreeSet::new();
+        for _ in 0..100 {
+            let text = std::fs::read_to_string(self.development.place.audit()).unwrap();
+            let entries = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            let name = platform.name.replace('_', "-");
+            found = entries
+                .filter(|entry| entry["entry"] == format!("shop-deploy-{name}") && entry["relying_party"] == "aws-dev")
+                .map(|entry| entry["exchange_id"].to_string())
+                .collect();
+            if found.len() >= 2 {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        found.len()
+    }
+
+    async fn run(mut command: Command) -> Output {
         command.args([
             "exec",
             "aws-dev",
@@ -134,6 +164,70 @@ async fn a_job_with_one_token_runs_twice_and_a_thief_of_the_token_does_not() {
 
     assert_eq!(tried, ["gitlab", "hcp_terraform"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_with_one_token_tries_again_after_its_connection_was_cut() {
+    let platforms = Platforms::start().await;
+    let mut tried = Vec::new();
+
+    for platform in platforms.all().iter().filter(|platform| platform.token.is_some()) {
+        let token = issued(platform);
+        let state = platforms.state(platform.name);
+        let mut command = platforms.cambio(platform, token.as_deref(), &state);
+        command.env("HTTPS_PROXY", cutting_proxy());
+        let cut = Platforms::run(command).await;
+        let said = String::from_utf8_lossy(&cut.stderr);
+        assert_eq!(cut.status.code(), Some(125), "{}: {said}", platform.name);
+        assert!(said.contains("cannot be reached"), "{}: {said}", platform.name);
+
+        let again = platforms.exec(platform, token.as_deref(), &state).await;
+        succeeded(platform, &again);
+        // The first request did reach the gateway.
+        assert_eq!(platforms.exchanges_of(platform).await, 2, "{}", platform.name);
+        tried.push(platform.name);
+    }
+
+    assert_eq!(tried, ["gitlab", "hcp_terraform"]);
+}
+
+/// A proxy (`CONNECT`, RFC 9110 section 9.3.6) that lets a whole request through, and cuts the connection instead of its answer.
+fn cutting_proxy() -> String {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        let (client, _) = listener.accept().unwrap();
+        let mut lines = BufReader::new(client.try_clone().unwrap()).lines();
+        let first = lines.next().unwrap().unwrap();
+        let target = first.split(' ').nth(1).unwrap().to_owned();
+        assert!(lines.any(|line| line.unwrap().is_empty()), "the request has no end");
+        let gateway = TcpStream::connect(target).unwrap();
+        let mut answer = client.try_clone().unwrap();
+        answer.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+        let (mut from, mut to) = (client.try_clone().unwrap(), gateway.try_clone().unwrap());
+        let sent = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&sent);
+        thread::spawn(move || {
+            let mut bytes = [0; 16 * 1024];
+            while let Ok(read @ 1..) = from.read(&mut bytes) {
+                counted.fetch_add(read, Ordering::Relaxed);
+                to.write_all(&bytes[..read]).unwrap();
+            }
+        });
+        let (mut gateway, mut bytes) = (gateway, [0; 16 * 1024]);
+        loop {
+            let read = gateway.read(&mut bytes).unwrap();
+            if read == 0 || sent.load(Ordering::Relaxed) > HANDSHAKE {
+                break;
+            }
+            answer.write_all(&bytes[..read]).unwrap();
+        }
+        client.shutdown(Shutdown::Both).unwrap();
+    });
+    url
+}
+
+/// A client says at most so many bytes until its request, which holds a token and a proof and so is longer than what is left.
+const HANDSHAKE: usize = 2_500;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pod_that_was_deleted_gets_nothing_more() {
