@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     authorize::{Grant, PolicySource, Release, RelyingPartySource, pattern::Pattern, subject::Subject},
-    identify::{Conditions, Entry, Problem, Table, Template},
+    identify::{Entry, Problem, Table, Template},
     spiffe::SpiffeId,
 };
 
@@ -287,7 +287,7 @@ fn releases(group: &[Reach<'_>]) -> Vec<Problem> {
                     "no `release = [\"svid\"]` for a relying party with a session policy",
                 ));
             }
-            let wider = group.iter().find(|other| opens_more(reach, &grant.conditions, other));
+            let wider = group.iter().find(|other| opens_more(reach, grant, other));
             if let Some(other) = wider {
                 problems.push(Table::Grant.at(grant.position, ["release"]).problem(
                     "config.release_wider",
@@ -305,15 +305,24 @@ fn releases(group: &[Reach<'_>]) -> Vec<Problem> {
     problems
 }
 
-/// Tells whether the holder of the SVID gets at `other` what no grant with the same conditions hands out there.
-fn opens_more(reach: &Reach<'_>, conditions: &Conditions, other: &Reach<'_>) -> bool {
+/// Tells whether the holder of the SVID gets at `other` what no grant with the same conditions, for the same actors, hands out
+/// there.
+fn opens_more(reach: &Reach<'_>, handed: &Grant, other: &Reach<'_>) -> bool {
     let same_place = reach.place == other.place;
     if same_place || !reach.pattern.meets(&other.pattern) {
         return false;
     }
     let same_entry = reach.entry.name() == other.entry.name();
-    let equal = |grant: &&Grant| grant.conditions == *conditions && hands_out(grant, other.one);
+    let equal = |grant: &&Grant| {
+        grant.conditions == handed.conditions && admits_actors_of(grant, handed) && hands_out(grant, other.one)
+    };
     !(same_entry && other.grants.iter().any(equal))
+}
+
+/// Relying parties look past `act`, so an SVID opens as much for whoever acts as for the workload itself.
+fn admits_actors_of(grant: &Grant, handed: &Grant) -> bool {
+    grant.actors.is_empty() == handed.actors.is_empty()
+        && handed.actors.iter().all(|actor| grant.actors.contains(actor))
 }
 
 fn hands_out(grant: &Grant, one: &RelyingPartySource) -> bool {

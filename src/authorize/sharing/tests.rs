@@ -1,12 +1,13 @@
 use crate::{
     authorize::{
-        Release, RelyingPartySource,
+        Grant, GrantName, Release, RelyingPartySource,
         sample::{Sample, ask, aws, grant, sample},
     },
     identify::{
         AttestorFacts, Entry, EntrySource,
-        sample::{GITHUB, conditions, entry, entry_source},
+        sample::{GITHUB, conditions, entry, entry_source, trust_domain},
     },
+    spiffe::SpiffeId,
 };
 
 /// `aws-prod` and `aws-dev`, with one audience of one scope, both reached by the grant of the sample.
@@ -281,6 +282,44 @@ fn hands_out_an_svid_that_opens_another_relying_party_under_the_same_grant_only(
         it.grants[1].conditions = it.grants[0].conditions.clone();
     });
     assert_eq!(same_conditions_without_release.problems(), ["config.release_wider"]);
+}
+
+#[test]
+fn an_svid_for_whoever_acts_opens_what_the_same_actors_may_have_only() {
+    let id = |path: &str| SpiffeId::generate(&trust_domain(), path).unwrap();
+    let (one, two) = (id("/agent/one"), id("/agent/two"));
+    // The first grant hands the SVID of `aws-prod` out, which opens `aws-dev` too.
+    let problems = |here: &[&SpiffeId], there: &[&SpiffeId]| {
+        let actors = |ids: &[&SpiffeId]| ids.iter().map(|id| (*id).clone()).collect();
+        let split = two_of_one_audience().with(|it| {
+            it.grants[0].relying_parties.truncate(1);
+            it.grants[0].release = Release::CredentialsAndSvid;
+            it.grants[0].actors = actors(here);
+            it.grants.push(Grant {
+                position: 1,
+                name: GrantName::parse("there").unwrap(),
+                relying_parties: vec![it.relying_parties[1].name.clone()],
+                actors: actors(there),
+                ..it.grants[0].clone()
+            });
+        });
+        let problems = split.compile().err().unwrap_or_default();
+        problems
+            .iter()
+            .filter(|problem| problem.at.to_string().starts_with("grant[0]"))
+            .count()
+    };
+
+    for (here, there, wider) in [
+        (&[][..], &[][..], 0),
+        (&[&one], &[&one], 0),
+        (&[&one], &[&one, &two], 0),
+        (&[&one, &two], &[&one], 1),
+        (&[&one], &[], 1),
+        (&[], &[&one], 1),
+    ] {
+        assert_eq!(problems(here, there), wider, "{here:?} {there:?}");
+    }
 }
 
 #[test]
