@@ -29,7 +29,7 @@ fn read(file: &str) -> String {
     fs::read_to_string(&path).unwrap_or_else(|why| panic!("{file}: {why}"))
 }
 
-fn page(name: &str) -> String {
+pub(crate) fn page(name: &str) -> String {
     read(&format!("src/manual/{name}"))
 }
 
@@ -205,7 +205,7 @@ fn t_63_an_entry_that_names_the_instances_of_every_account_does_not_load_unless_
 }
 
 /// Returns the words of each command line that calls `cambio`, from the blocks that a shell or an SDK reads.
-fn calls(page: &str) -> Vec<Vec<String>> {
+pub(crate) fn calls(page: &str) -> Vec<Vec<String>> {
     let languages = ["yaml", "ini", "sh"];
     let lines: Vec<String> = languages
         .iter()

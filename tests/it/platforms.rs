@@ -4,6 +4,7 @@ use std::{
     collections::BTreeSet,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{Shutdown, TcpListener, TcpStream},
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Command, Output},
     sync::{
@@ -23,6 +24,8 @@ use cambio::{
     sim::Platform,
 };
 use serde_json::Value;
+
+use crate::guides::{calls, page};
 
 struct Platforms {
     development: Development,
@@ -89,6 +92,17 @@ impl Platforms {
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         }
         found.len()
+    }
+
+    /// Reloads the configuration with `aws-prod` for `aws-dev`, and so on.
+    async fn call_relying_parties_as_the_guides_do(&self) {
+        let file = self.development.place.configuration();
+        let mut text = std::fs::read_to_string(&file).unwrap();
+        for cloud in ["aws", "azure", "gcp"] {
+            text = text.replace(&format!("\"{cloud}-dev\""), &format!("\"{cloud}-prod\""));
+        }
+        std::fs::write(&file, text).unwrap();
+        self.development.reload().await;
     }
 
     async fn run(mut command: Command) -> Output {
@@ -228,6 +242,60 @@ fn cutting_proxy() -> String {
 
 /// A client says at most so many bytes until its request, which holds a token and a proof and so is longer than what is left.
 const HANDSHAKE: usize = 2_500;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_command_of_the_platforms_guides_runs_there() {
+    let platforms = Platforms::start().await;
+    platforms.call_relying_parties_as_the_guides_do().await;
+    let programs = platforms.directory.path().join("programs");
+    for program in ["aws", "deploy", "terraform"] {
+        stand_in(&programs.join(program));
+    }
+    let path = std::env::var("PATH").unwrap();
+
+    for (guide, platform) in [
+        ("github-actions.md", "github_actions"),
+        ("ec2-role.md", "aws_iam"),
+        ("azure-vm.md", "azure_instance"),
+        ("gce.md", "gcp_instance"),
+        ("kubernetes.md", "kubernetes"),
+        ("gitlab.md", "gitlab"),
+        ("hcp-terraform.md", "hcp_terraform"),
+        ("buildkite.md", "buildkite"),
+    ] {
+        let platform = platforms.all().iter().find(|one| one.name == platform).unwrap();
+        let token = issued(platform);
+        let calls = calls(&page(guide));
+        assert!(!calls.is_empty(), "{guide}");
+        for mut words in calls {
+            // The page's audience is that of its own gateway.
+            if let Some(at) = words.iter().position(|word| word == "--audience") {
+                words[at + 1].clone_from(&platforms.development.issuer);
+            }
+            let mut command = platforms.cambio(platform, token.as_deref(), &platforms.state(platform.name));
+            command
+                .args(&words[1..])
+                .current_dir(&programs)
+                .env("PATH", format!("{}:{path}", programs.display()));
+            let output = tokio::task::spawn_blocking(move || command.output().unwrap())
+                .await
+                .unwrap();
+
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "{guide}: {words:?}: {said}");
+            let printed = String::from_utf8_lossy(&output.stdout);
+            let expected = if words[1] == "exec" { "with credentials" } else { "{" };
+            assert!(printed.contains(expected), "{guide}: {words:?}: {printed}");
+        }
+    }
+}
+
+/// Writes a program that says whether it has credentials of AWS.
+fn stand_in(path: &Path) {
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, "#!/bin/sh\necho \"with ${AWS_SESSION_TOKEN:+credentials}\"\n").unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pod_that_was_deleted_gets_nothing_more() {
