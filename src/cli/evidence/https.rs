@@ -1,6 +1,6 @@
 //! One question to the platform that a workload runs on.
 //!
-//! Never follows a redirect, asks a proxy, or reads an unbounded answer; what is answered instead of a token is not repeated.
+//! Never follows a redirect, asks a proxy about a neighbour, or reads an unbounded answer; what is answered instead of a token is not repeated.
 
 use std::time::Duration;
 
@@ -64,9 +64,21 @@ pub(super) fn token_in(body: &[u8], member: Option<&str>) -> anyhow::Result<Secr
 
 /// Asks a metadata service, and returns the text of its answer where it is one.
 pub(super) async fn text_nearby(request: RequestBuilder) -> anyhow::Result<Zeroizing<String>> {
-    let body = answered_nearby(request).await?;
-    let text = std::str::from_utf8(&body).context("found no text")?;
+    text(&answered_nearby(request).await?)
+}
+
+fn text(body: &[u8]) -> anyhow::Result<Zeroizing<String>> {
+    let text = std::str::from_utf8(body).context("found no text")?;
     Ok(Zeroizing::new(text.trim().to_owned()))
+}
+
+/// Asks the endpoint of a container, whose path is what opens it; a failure names the host alone.
+pub(super) async fn text_of_container(request: RequestBuilder) -> anyhow::Result<Zeroizing<String>> {
+    let (mut address, request) = addressed(request)?;
+    address.set_path("");
+    let answered = exchanged(request).await;
+    let body = answered.and_then(|(status, body)| accepted(status).map(|()| body));
+    text(&body.with_context(|| format!("asked `{address}`"))?)
 }
 
 /// Asks a metadata service, and returns its answer where it is one; a failure names the address.
@@ -85,12 +97,13 @@ pub(super) async fn exchanged_nearby(request: RequestBuilder) -> anyhow::Result<
     Ok((address, status, body))
 }
 
-/// Returns the address of a request without its query.
+/// Returns the address of a request without its user and its query.
 fn addressed(request: RequestBuilder) -> anyhow::Result<(Url, RequestBuilder)> {
     let (client, request) = request.build_split();
     let request = request.map_err(reqwest::Error::without_url)?;
     let mut address = request.url().clone();
     address.set_query(None);
+    let _of_its_kind = address.set_username("").and_then(|()| address.set_password(None));
     Ok((address, RequestBuilder::from_parts(client, request)))
 }
 

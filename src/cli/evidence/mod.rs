@@ -213,9 +213,10 @@ impl Attest {
 impl<'a> Asked<'a> {
     async fn find(&self, output: &mut Output<'_>) -> Result<Evidence, Failure> {
         let named = [self.arguments.attest];
-        let places = match self.arguments.attest {
-            Attest::Auto => &PLACES[..],
-            _ => &named[..],
+        let places = if self.names(Attest::Auto) {
+            &PLACES[..]
+        } else {
+            &named[..]
         };
         let mut looked = Vec::new();
         for place in places {

@@ -127,7 +127,7 @@ async fn of_container(asked: &Asked<'_>) -> anyhow::Result<Credentials> {
     if let Some(authorization) = authorization {
         request = request.header("authorization", authorization.as_str());
     }
-    parsed(&https::text_nearby(request).await?, "container")
+    parsed(&https::text_of_container(request).await?, "container")
 }
 
 /// Plain HTTP to the container's own agent only, as AWS's SDKs have it (clouds.md 5.1).

@@ -8,7 +8,8 @@ use anyhow::{Context as _, anyhow};
 use aws_sdk_sts::{
     Client,
     config::{BehaviorVersion, Region, retry::RetryConfig, timeout::TimeoutConfig},
-    error::{DisplayErrorContext, ProvideErrorMetadata as _},
+    error::{ProvideErrorMetadata as _, SdkError},
+    operation::get_web_identity_token::GetWebIdentityTokenError,
 };
 use aws_smithy_http_client::{
     Builder,
@@ -19,7 +20,10 @@ use super::{
     super::{Asked, Evidence, Found, Holder, checked, held},
     role::{Place, Role},
 };
-use crate::cli::{exit::Exit, failure::Failure};
+use crate::cli::{
+    exit::Exit,
+    failure::{Failure, plain},
+};
 
 /// Asks STS, where this workload has a role.
 pub(in super::super) async fn look(asked: &Asked<'_>) -> Result<Found, Failure> {
@@ -67,9 +71,31 @@ async fn answer(asked: &Asked<'_>, place: Place, audience: &str) -> anyhow::Resu
         Ok(answer) => Answer::Token(answer.web_identity_token.unwrap_or_default()),
         Err(failed) => Answer::Refusal {
             code: failed.code().map(str::to_owned),
-            text: DisplayErrorContext(failed).to_string(),
+            text: told(&failed),
         },
     })
+}
+
+/// Puts a failed call into words, without the answer itself: one that the SDK cannot read may hold the token.
+fn told(failed: &SdkError<GetWebIdentityTokenError>) -> String {
+    let said = match (failed.code(), failed.message(), failed) {
+        (Some(code), message, _) => format!("{code}: {}", message.unwrap_or_default()),
+        (None, _, SdkError::TimeoutError(_)) => format!("no answer within {} s", TOTAL.as_secs()),
+        (None, _, SdkError::DispatchFailure(failure)) => {
+            let mut said = "STS cannot be asked".to_owned();
+            let mut source = failure
+                .as_connector_error()
+                .map(|error| error as &dyn std::error::Error);
+            while let Some(error) = source {
+                said.push_str(": ");
+                said.push_str(&error.to_string());
+                source = error.source();
+            }
+            said
+        }
+        _ => "found an answer that is none of STS's".to_owned(),
+    };
+    plain(&said)
 }
 
 fn client(asked: &Asked<'_>, role: Role) -> anyhow::Result<Client> {

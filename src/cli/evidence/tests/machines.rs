@@ -55,11 +55,17 @@ fn good(path: &str) -> Response {
         )
         .into_response(),
         "/latest/meta-data/placement/region" => "eu-central-1".into_response(),
+        "/" => UNREADABLE.into_response(),
         "/latest/dynamic/instance-identity/rsa2048" => "MA\nA=\n".into_response(),
         "/metadata/attested/document" => Json(json!({ "encoding": "pkcs7", "signature": DOCUMENT })).into_response(),
         _ => StatusCode::NOT_FOUND.into_response(),
     }
 }
+
+/// An answer of STS with a date that no SDK reads.
+const UNREADABLE: &str = "<GetWebIdentityTokenResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><GetWebIdentityTokenResult>\
+                          <WebIdentityToken>canary.canary.canary</WebIdentityToken><Expiration>never</Expiration>\
+                          </GetWebIdentityTokenResult></GetWebIdentityTokenResponse>";
 
 async fn answer((seen, at, behaviour): (Seen, &'static str, Behaviour), request: Request) -> Response {
     let header = |name: &str| {
@@ -195,6 +201,42 @@ async fn an_instance_asks_for_its_document_in_a_session() {
             "GET /latest/dynamic/instance-identity/rsa2048 x-aws-ec2-metadata-token=the-session",
         ]
     );
+}
+
+#[tokio::test]
+async fn an_answer_of_sts_that_cannot_be_read_is_not_repeated() {
+    let machine = Machine::that_answers().await;
+    let sts = [("AWS_ENDPOINT_URL_STS", machine.metadata.as_str())];
+
+    let failure = machine.finds(Attest::AwsIam, &sts).await.unwrap_err();
+
+    let shown = shown(&failure);
+    assert!(shown.contains("none of STS's"), "{shown}");
+    assert!(!shown.contains("canary"), "{shown}");
+    assert!(
+        machine.asked().iter().any(|asked| asked == "POST /"),
+        "{:?}",
+        machine.asked()
+    );
+}
+
+#[tokio::test]
+async fn a_containers_endpoint_is_named_without_the_path_that_opens_it() {
+    let machine = Machine::that_answers().await;
+    let url = format!("{}/v2/credentials/canary", machine.metadata);
+    let container = [
+        ("AWS_CONTAINER_CREDENTIALS_FULL_URI", url.as_str()),
+        ("AWS_REGION", "eu-central-1"),
+    ];
+
+    let failure = machine.finds(Attest::AwsIam, &container).await.unwrap_err();
+
+    let shown = shown(&failure);
+    assert!(
+        shown.contains(&machine.metadata) && shown.contains("found status 404"),
+        "{shown}"
+    );
+    assert!(!shown.contains("canary"), "{shown}");
 }
 
 #[tokio::test]
