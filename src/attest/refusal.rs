@@ -11,7 +11,7 @@ use crate::{attest::attribute::AttributeRefused, store::StoreError};
 #[non_exhaustive]
 pub enum AttestRefusal {
     /// The evidence of the actor does not stand, whatever that of the subject does.
-    #[error("the actor token: {0}")]
+    #[error("the actor token is refused")]
     Actor(#[source] Box<Self>),
     /// An attribute's value cannot be carried.
     #[error("the evidence holds a value that cannot be an attribute")]

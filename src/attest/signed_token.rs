@@ -26,7 +26,7 @@ pub(in crate::attest) fn read<'e>(evidence: &'e Evidence, kind: &str) -> Result<
     Unverified::parse(token).map_err(|_unreadable| Verdict::NotMine)
 }
 
-/// Returns the claims of a token that one of `keys` signed with one of `algorithms`.
+/// Returns the claims of a token that one of `keys` signed with one of `algorithms`, and what they say about who acts.
 ///
 /// # Errors
 /// Refuses another algorithm, an unknown key and a wrong signature, as unverifiable; and claims about who acts that are
@@ -36,12 +36,12 @@ pub(in crate::attest) async fn verified(
     keys: &Keys,
     algorithms: &[Algorithm],
     now: SystemTime,
-) -> Result<Verified<Claims>, AttestRefusal> {
+) -> Result<(Verified<Claims>, Delegation), AttestRefusal> {
     refuse_algorithm(unverified.algorithm(), algorithms)?;
     let key = keys.find(unverified.kid(), unverified.algorithm(), now).await?;
     let verified = unverified.verify(&key).map_err(|refused| AttestRefusal::Unverifiable {
         reason: refused.to_string(),
     })?;
-    Delegation::of_another(verified.get())?;
-    Ok(verified)
+    let delegation = Delegation::of_another(verified.get())?;
+    Ok((verified, delegation))
 }

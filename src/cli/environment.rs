@@ -36,6 +36,11 @@ impl Environment {
             .filter(|value| !value.is_empty())
     }
 
+    /// Tells whether a variable is set to nothing, which a script does that fills it from one that is not there.
+    pub fn is_empty(&self, name: &str) -> bool {
+        self.variables.get(name).is_some_and(String::is_empty)
+    }
+
     /// Returns all variables.
     pub fn variables(&self) -> impl Iterator<Item = (String, String)> + use<> {
         self.variables.clone().into_iter()

@@ -2,7 +2,7 @@
 //!
 //! Never presents evidence without a proof or a client certificate: bare evidence would serve exactly one request.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{
     answer::{Answer, Credential},
@@ -65,9 +65,7 @@ impl Session {
             Means::Certificate => None,
             Means::Proof => Some(key(&evidence, environment, output)?),
         };
-        let actor = arguments.actor_token_file.clone();
-        let actor = actor.or_else(|| environment.variable("CAMBIO_ACTOR_TOKEN_FILE").map(PathBuf::from));
-        let actor = actor.as_deref().map(evidence::from_file).transpose()?;
+        let actor = actor(arguments.actor_token_file.as_deref(), environment)?;
         Ok(Self {
             gateway,
             evidence,
@@ -92,6 +90,19 @@ impl Session {
         })
     }
 }
+
+/// Returns the token of whoever acts; a variable that is set to nothing never lets the workload act by itself instead.
+fn actor(file: Option<&Path>, environment: &Environment) -> Result<Option<Secret>, Failure> {
+    if file.is_none() && environment.is_empty(ACTOR_TOKEN_FILE) {
+        let text = format!("{ACTOR_TOKEN_FILE} is empty, expected a file, or no such variable where nobody acts");
+        return Err(Failure::saying(Exit::Usage, text));
+    }
+    let file = file.or_else(|| environment.variable(ACTOR_TOKEN_FILE).map(Path::new));
+    let token = file.map(evidence::from_file).transpose();
+    token.map_err(|failure| failure.context("there is no actor token"))
+}
+
+const ACTOR_TOKEN_FILE: &str = "CAMBIO_ACTOR_TOKEN_FILE";
 
 /// Obtains what is wanted.
 ///

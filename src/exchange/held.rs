@@ -24,7 +24,7 @@ use crate::{
 pub struct HeldKey(Digest);
 
 impl HeldKey {
-    /// Derives the key: workload and who acts for it, attestation session and what binds it, subject, relying party, and its upstream request
+    /// Derives the key: workload, who acts for it and by which attestation session, the workload's own attestation session and what binds it, subject, relying party, and its upstream request
     /// and configuration; `None` for evidence that serves one request, because nobody may ask again.
     ///
     /// Without the binding, whoever stole evidence could lead the fetch that its owner waits for, and take it down with
@@ -40,11 +40,11 @@ impl HeldKey {
             Some((UseRule::Keyed, Binding::Dpop(key))) => Digest::of_parts(&[b"dpop", key.as_bytes()]),
             Some((UseRule::Keyed, Binding::IdempotencyKey(key))) => Digest::of_parts(&[b"idempotency", key.as_bytes()]),
         };
-        let actors: Vec<&[u8]> = permission
-            .workload()
-            .actors()
-            .iter()
-            .map(|id| id.as_str().as_bytes())
+        let workload = permission.workload();
+        let ids = workload.actors().iter().map(|id| id.as_str().as_bytes());
+        let session = workload.actor().map(|actor| actor.attestation().session());
+        let actors: Vec<&[u8]> = ids
+            .chain(session.iter().map(|session| &session.as_bytes()[..]))
             .collect();
         let actors = Digest::of_parts(&actors);
         Some(Self(Digest::of_parts(&[

@@ -1,14 +1,11 @@
-//! The actor beside the subject of a request: steps 1 and 2 for whoever acts (RFC 8693 section 1.1).
+//! The actor beside the subject of a request: step 1 for whoever acts (RFC 8693 section 1.1).
 //!
 //! It must never let a request go on without the actor that it names.
 
 use std::time::SystemTime;
 
 use super::{Request, Rules};
-use crate::{
-    attest::{AttestRefusal, Attestation},
-    identify::{Registry, Unidentified, Workload},
-};
+use crate::attest::{AttestRefusal, Attestation};
 
 /// Step 1: the evidence of the actor, if there is one.
 pub(super) async fn attest(
@@ -22,18 +19,5 @@ pub(super) async fn attest(
     match super::attest(rules, evidence, now).await {
         Ok(attestation) => Ok(Some(attestation)),
         Err(refusal) => Err(AttestRefusal::Actor(Box::new(refusal))),
-    }
-}
-
-/// Step 2: the entries name the subject, and the actor beside it.
-pub(super) fn identify(
-    registry: &Registry,
-    subject: Attestation,
-    actor: Option<Attestation>,
-) -> Result<Workload, Unidentified> {
-    let subject = registry.identify(subject)?;
-    match actor {
-        None => Ok(subject),
-        Some(actor) => subject.acted_for_by(registry.identify(actor)?),
     }
 }

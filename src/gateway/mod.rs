@@ -122,10 +122,12 @@ impl Gateway {
             Ok(acting) => acting,
             Err(refusal) => return Err(self.unattested(&id, request, refusal).await.into()),
         };
-        match actor::identify(&rules.registry, attestation, acting) {
+        match rules.registry.identify_both(attestation, acting) {
             Ok(workload) => {
-                let counted = self.workload_rates.count(&workload.spiffe_id().as_str().to_owned());
-                counted.map_err(|exceeded| Answer::failed(Some(&id), exceeded))?;
+                for id_of in [workload.spiffe_id()].into_iter().chain(workload.actors().first()) {
+                    let counted = self.workload_rates.count(&id_of.as_str().to_owned());
+                    counted.map_err(|exceeded| Answer::failed(Some(&id), exceeded))?;
+                }
                 Ok(Known { id, rules, workload })
             }
             Err(refusal) => Err(self.unidentified(&id, request, refusal).await.into()),
@@ -241,9 +243,11 @@ impl Gateway {
 
     async fn unidentified(&self, id: &ExchangeId, request: &Request, refusal: Unidentified) -> Answer {
         let ledger = refusal.attestation().ledger().cloned();
-        let draft = Draft::new(EntryKind::Denial, id)
-            .from_address(request.source)
-            .about(refusal.attestation());
+        let draft = Draft::new(EntryKind::Denial, id).from_address(request.source);
+        let draft = match refusal.acted() {
+            None => draft.about(refusal.attestation()),
+            Some((subject, actor)) => draft.of(subject).not_acted_for_by(actor),
+        };
         let denial = answer::Denied::new(id, None, refusal.into());
         let entries = vec![denial.entry(draft)];
         match self.trail.record(Group { ledger, entries }).await {

@@ -99,13 +99,14 @@ impl Gateway {
             }
         };
         let named = rules.policy.granted_to(workload.entry()).into_iter();
+        let told = named.map(|name| (name.to_string(), prospect(name)));
+        // What the workload may have by itself is not its actor's to learn.
+        let acted = !workload.actors().is_empty();
+        let told = told.filter(|(_, prospect)| !(acted && matches!(prospect, Err(Denial::ActorNotGranted { .. }))));
         Portrait {
             exchange_id: id.clone(),
             workload: workload.clone(),
-            prospects: named
-                .take(MAX_PROSPECTS)
-                .map(|name| (name.to_string(), prospect(name)))
-                .collect(),
+            prospects: told.take(MAX_PROSPECTS).collect(),
         }
     }
 }

@@ -3,9 +3,9 @@
 //! It must never let an actor in by itself: what a pair of subject and actor may have is for grants to say, which name the
 //! current actor (RFC 8693 section 4.1).
 
-use super::{Unidentified, Workload};
+use super::{Registry, Unidentified, Workload};
 use crate::{
-    attest::{Freshness, MAX_ACTORS, MayAct},
+    attest::{Attestation, Freshness, MAX_ACTORS, MayAct},
     jose::excerpt,
 };
 
@@ -27,6 +27,14 @@ pub enum ActorRefused {
         /// Who would act.
         found: String,
     },
+    /// No entry names the actor, or the one that matches cannot.
+    #[error("the actor token: {reason}")]
+    Unnamed {
+        /// The code of [`Unidentified`].
+        code: &'static str,
+        /// What it says.
+        reason: String,
+    },
     /// The actor's evidence is none that can stand beside another.
     #[error("the actor token of `{actor}` {reason}")]
     Unfit {
@@ -44,6 +52,31 @@ impl ActorRefused {
             Self::ChainTooLong { .. } => "identify.actor_chain_too_long",
             Self::NotAllowed { .. } => "identify.actor_not_allowed",
             Self::Unfit { .. } => "identify.actor_unfit",
+            Self::Unnamed { code, .. } => code,
+        }
+    }
+}
+
+impl Registry {
+    /// Names the subject of a request, and the actor beside it.
+    ///
+    /// # Errors
+    /// Refuses as [`Registry::identify`] and [`Workload::acted_for_by`] do.
+    pub fn identify_both(&self, subject: Attestation, actor: Option<Attestation>) -> Result<Workload, Unidentified> {
+        let subject = self.identify(subject)?;
+        let Some(actor) = actor else {
+            return Ok(subject);
+        };
+        match self.identify(actor) {
+            Ok(actor) => subject.acted_for_by(actor),
+            Err(unnamed) => Err(Unidentified::Actor {
+                subject: Box::new(subject),
+                actor: Box::new(unnamed.attestation().clone()),
+                reason: ActorRefused::Unnamed {
+                    code: unnamed.code(),
+                    reason: unnamed.to_string(),
+                },
+            }),
         }
     }
 }
@@ -58,7 +91,8 @@ impl Workload {
         match refusal(&self, &actor) {
             None => Ok(self.with_actor(actor)),
             Some(reason) => Err(Unidentified::Actor {
-                attestation: Box::new(self.attestation().clone()),
+                subject: Box::new(self),
+                actor: Box::new(actor.attestation().clone()),
                 reason,
             }),
         }
@@ -75,7 +109,7 @@ fn refusal(subject: &Workload, actor: &Workload) -> Option<ActorRefused> {
         return unfit("serves once; expected evidence that stands until it expires, such as a JWT-SVID");
     }
     if attestation.freshness() == Freshness::Expired {
-        return unfit("has expired");
+        return unfit("has expired; expected evidence that is valid");
     }
     if !actor.actors().is_empty() {
         return unfit("says that somebody acts with it; expected the actor's own");
@@ -107,5 +141,78 @@ fn names(may_act: &MayAct, actor: &Workload) -> bool {
     match &may_act.issuer {
         Some(issuer) => may_act.subject == attestation.subject() && issuer == attestation.issuer(),
         None => may_act.subject == actor.spiffe_id().as_str(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{
+        identify::sample::{github_job, now},
+        spiffe::SpiffeId,
+    };
+
+    fn subject() -> Workload {
+        github_job().workload("shop-deploy", "/ci/acme/shop/deploy")
+    }
+
+    fn agent(nth: usize) -> Workload {
+        github_job().workload("agent", &format!("/agent/{nth}"))
+    }
+
+    #[test]
+    fn tx_18_the_last_to_act_is_the_current_actor() {
+        let acted = subject()
+            .acted_for_by(agent(1))
+            .unwrap()
+            .acted_for_by(agent(2))
+            .unwrap();
+
+        let paths: Vec<&str> = acted.actors().iter().map(SpiffeId::path).collect();
+        assert_eq!(paths, ["/agent/2", "/agent/1"]);
+        assert_eq!(acted.spiffe_id().path(), "/ci/acme/shop/deploy");
+        assert_eq!(acted.actor().unwrap().spiffe_id().path(), "/agent/2");
+    }
+
+    #[test]
+    fn tm_31_takes_3_actors_and_refuses_a_fourth() {
+        let three = (0..3)
+            .try_fold(subject(), |acted, nth| acted.acted_for_by(agent(nth)))
+            .unwrap();
+
+        let refused = three.acted_for_by(agent(3)).unwrap_err();
+
+        assert_eq!(refused.code(), "identify.actor_chain_too_long");
+    }
+
+    #[test]
+    fn an_actor_whose_evidence_has_expired_is_refused() {
+        let expired = github_job().expired().workload("agent", "/agent/1");
+
+        let refused = subject().acted_for_by(expired).unwrap_err();
+
+        assert_eq!(refused.code(), "identify.actor_unfit", "{refused}");
+    }
+
+    #[test]
+    fn the_standing_ends_with_that_of_the_actor_and_never_moves_later() {
+        let standing = |left: u64| {
+            github_job()
+                .standing(Duration::from_secs(left))
+                .workload("agent", "/agent/1")
+        };
+        let until = |acted: &Workload| {
+            acted
+                .attestation()
+                .stands_until()
+                .duration_since(now())
+                .unwrap()
+                .as_secs()
+        };
+
+        assert_eq!(until(&subject().acted_for_by(standing(60)).unwrap()), 60);
+        assert_eq!(until(&standing(30).acted_for_by(standing(60)).unwrap()), 30);
     }
 }

@@ -129,8 +129,10 @@ pub enum Unidentified {
     /// The actor cannot act for the workload.
     #[error("{reason}")]
     Actor {
-        /// What was attested of the subject.
-        attestation: Box<Attestation>,
+        /// For whom.
+        subject: Box<Workload>,
+        /// What was attested of the actor.
+        actor: Box<Attestation>,
         /// Why not.
         reason: ActorRefused,
     },
@@ -168,12 +170,19 @@ impl Unidentified {
         }
     }
 
-    /// Returns what was attested, for the ledger and the trail.
+    /// Returns the subject, where it has a name, and what was attested of the actor that cannot act for it.
+    pub fn acted(&self) -> Option<(&Workload, &Attestation)> {
+        match self {
+            Self::Actor { subject, actor, .. } => Some((subject, actor)),
+            Self::NoEntry { .. } | Self::Template { .. } => None,
+        }
+    }
+
+    /// Returns what was attested of the subject, for the ledger and the trail.
     pub fn attestation(&self) -> &Attestation {
         match self {
-            Self::Actor { attestation, .. }
-            | Self::NoEntry { attestation, .. }
-            | Self::Template { attestation, .. } => attestation,
+            Self::Actor { subject, .. } => subject.attestation(),
+            Self::NoEntry { attestation, .. } | Self::Template { attestation, .. } => attestation,
         }
     }
 }

@@ -2,14 +2,13 @@
 //! is said of it in SVIDs and in the trail.
 
 use cambio::clock;
-use rcgen::{CertificateParams, KeyPair};
 use serde_json::{Value, json};
 
-use crate::world::{Answer, EXCHANGE, GRANT_TYPE, JWT, SVID_X509, WHOAMI, WORKLOAD, World, part, unique};
+use crate::world::{Answer, EXCHANGE, GRANT_TYPE, JWT, WHOAMI, WORKLOAD, World, part, unique};
 
 const AGENT: &str = "spiffe://dev.cambio.test/agent/triage";
 
-/// A job's own SVID makes it the agent `/agent/triage`; grants let that one act for the job, and for itself.
+/// Two agents, jobs of other repositories, and the job for which they may act; each keeps its name as the holder of an SVID.
 const TABLES: &str = r#"
 [[attestor]]
 name = "svids"
@@ -17,10 +16,34 @@ kind = "spiffe"
 trust_domains = [{ name = "dev.cambio.test" }]
 
 [[entry]]
+name = "triage-job"
+attestor = "github"
+match = { "ci.repo_id" = "75", "ci.ref" = "refs/heads/main" }
+spiffe_id = "/agent/triage"
+
+[[entry]]
+name = "build-job"
+attestor = "github"
+match = { "ci.repo_id" = "76", "ci.ref" = "refs/heads/main" }
+spiffe_id = "/agent/build"
+
+[[entry]]
+name = "shop"
+attestor = "svids"
+match = { "spiffe.path" = "/ci/acme/shop/deploy", "spiffe.svid_type" = "jwt_svid" }
+spiffe_id = "/ci/acme/shop/deploy"
+
+[[entry]]
 name = "triage"
 attestor = "svids"
-match = { "spiffe.path" = ["/ci/acme/shop/deploy", "/agent/triage"], "spiffe.svid_type" = "jwt_svid" }
+match = { "spiffe.path" = "/agent/triage", "spiffe.svid_type" = "jwt_svid" }
 spiffe_id = "/agent/triage"
+
+[[entry]]
+name = "build"
+attestor = "svids"
+match = { "spiffe.path" = "/agent/build", "spiffe.svid_type" = "jwt_svid" }
+spiffe_id = "/agent/build"
 
 [[relying_party]]
 name = "cambio"
@@ -33,23 +56,37 @@ kind = "svid"
 audience = "https://inner.test"
 
 [[relying_party]]
-name = "mesh"
+name = "only-build"
 kind = "svid"
-x509 = true
-shared_audience = true
+audience = "https://only-build.test"
 
 [[grant]]
 name = "itself"
-entries = ["shop-deploy"]
+entries = ["triage-job", "build-job"]
 relying_parties = ["cambio"]
 ttl = "20m"
 release = ["svid"]
 
 [[grant]]
 name = "acted"
-entries = ["shop-deploy", "triage"]
-relying_parties = ["cambio", "gcp-dev", "inner", "mesh"]
+entries = ["shop-deploy", "shop"]
+relying_parties = ["cambio", "gcp-dev", "inner"]
+actors = ["/agent/triage", "/agent/build"]
+ttl = "20m"
+release = ["svid"]
+
+[[grant]]
+name = "acted-by-certificate"
+entries = ["shop-deploy"]
+relying_parties = ["aws-x509-dev"]
 actors = ["/agent/triage"]
+ttl = "20m"
+
+[[grant]]
+name = "only-build"
+entries = ["shop"]
+relying_parties = ["only-build"]
+actors = ["/agent/build"]
 ttl = "20m"
 release = ["svid"]
 
@@ -68,9 +105,15 @@ async fn world() -> World {
 }
 
 impl World {
-    /// Gets the agent's own SVID, which is its actor token.
+    /// Gets the own SVID of the agent [`AGENT`], which is its actor token.
     async fn agent(&self) -> String {
-        let answer = self.exchange(&self.good(), &["cambio"]).await;
+        self.agent_of("75").await
+    }
+
+    /// Gets the own SVID of the agent that is the job of a repository.
+    async fn agent_of(&self, repository: &str) -> String {
+        let job = self.sign(self.job().with("repository_id", repository));
+        let answer = self.exchange(&job, &["cambio"]).await;
         assert_eq!(answer.status, 200, "{}", answer.text);
         answer.text_at("/credentials/cambio/svid")
     }
@@ -97,17 +140,105 @@ async fn tx_20_an_agent_acts_for_a_job_and_both_are_named_everywhere() {
     assert_eq!(acted.status, 200, "{}", acted.text);
     assert_eq!(acted.text_at("/spiffe_id"), WORKLOAD);
     let claims = part(&acted.text_at("/credentials/inner/svid"), 1);
-    assert_eq!((&claims["sub"], &claims["act"]), (&json!(WORKLOAD), &json!({ "sub": AGENT })));
+    assert_eq!(
+        (&claims["sub"], &claims["act"]),
+        (&json!(WORKLOAD), &json!({ "sub": AGENT }))
+    );
     let entries = world.trail_of(&acted.text_at("/exchange_id")).await;
     let [entry] = &entries[..] else {
         panic!("{entries:?}");
     };
-    assert_eq!((&entry["kind"], &entry["spiffe_id"]), (&json!("mint"), &json!(WORKLOAD)));
+    assert_eq!(
+        (&entry["kind"], &entry["spiffe_id"]),
+        (&json!("mint"), &json!(WORKLOAD))
+    );
     assert_eq!(entry["actor"]["spiffe_ids"], json!([AGENT]));
     assert_eq!(
         (&entry["actor"]["entry"], &entry["actor"]["evidence"]["attestor"]),
         (&json!("triage"), &json!("svids"))
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_entry_of_a_clouds_credential_names_the_actor() {
+    let world = world().await;
+    let agent = world.agent().await;
+
+    let acted = world.acted(&world.good(), &agent, "gcp-dev", &[]).await;
+
+    assert_eq!(acted.status, 200, "{}", acted.text);
+    let entries = world.trail_of(&acted.text_at("/exchange_id")).await;
+    let told: Vec<_> = entries
+        .iter()
+        .map(|entry| (entry["kind"].as_str().unwrap(), entry["actor"]["spiffe_ids"].clone()))
+        .collect();
+    assert_eq!(told, [("intent", json!([AGENT])), ("outcome", json!([AGENT]))]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tx_17_tx_18_a_second_agent_stands_in_front_of_the_first_and_is_the_one_that_counts() {
+    let world = world().await;
+    let (triage, build) = (world.agent().await, world.agent_of("76").await);
+    let first = world.acted(&world.good(), &triage, "cambio", &[]).await;
+    let by_triage = first.text_at("/credentials/cambio/svid");
+
+    let second = world.acted(&by_triage, &build, "cambio", &[]).await;
+
+    assert_eq!(second.status, 200, "{}", second.text);
+    let both = second.text_at("/credentials/cambio/svid");
+    let claims = part(&both, 1);
+    assert_eq!(claims["sub"], json!(WORKLOAD));
+    let build_id = "spiffe://dev.cambio.test/agent/build";
+    assert_eq!(claims["act"], json!({ "sub": build_id, "act": { "sub": AGENT } }));
+    let entries = world.trail_of(&second.text_at("/exchange_id")).await;
+    assert_eq!(entries[0]["actor"]["spiffe_ids"], json!([build_id, AGENT]));
+    let current = world.exchange(&both, &["only-build"]).await;
+    assert_eq!(current.status, 200, "{}", current.text);
+    let other_way = world.acted(&world.good(), &build, "cambio", &[]).await;
+    let by_build = other_way.text_at("/credentials/cambio/svid");
+    let behind = world.acted(&by_build, &triage, "only-build", &[]).await;
+    assert_eq!(behind.code(), "authorize.actor_not_granted", "{}", behind.text);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_actor_without_a_name_is_told_as_such_and_leaves_its_evidence_beside_the_subjects() {
+    let world = world().await;
+    let stranger = || world.sign(world.job().with("repository_id", "99"));
+    let stranger_token = stranger();
+
+    let refused = world.acted(&world.good(), &stranger_token, "inner", &[]).await;
+
+    assert_eq!((refused.status, refused.code().as_str()), (403, "identify.no_entry"));
+    assert!(refused.text.contains("the actor token: no entry"), "{}", refused.text);
+    let entries = world.trail_of(&refused.text_at("/exchange_id")).await;
+    let [entry] = &entries[..] else {
+        panic!("{entries:?}");
+    };
+    assert_eq!(
+        (&entry["kind"], &entry["spiffe_id"]),
+        (&json!("denial"), &json!(WORKLOAD))
+    );
+    assert_eq!(entry["evidence"]["attributes"]["ci.repo_id"], json!("74"));
+    assert_eq!(entry["actor"]["evidence"]["attributes"]["ci.repo_id"], json!("99"));
+    // It was not used: as its own subject it is refused for its name, not as replayed.
+    let again = world.exchange(&stranger_token, &["inner"]).await;
+    assert_eq!(again.code(), "identify.no_entry", "{}", again.text);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_credential_is_not_held_for_another_actor_token_of_the_same_agent() {
+    let world = world().await;
+    let (one, two) = (world.agent().await, world.agent().await);
+    let token = world.good();
+    let headers = [("idempotency-key", &*format!("{}{}", unique(), unique()))];
+
+    let first = world.acted(&token, &one, "gcp-dev", &headers).await;
+    let same = world.acted(&token, &one, "gcp-dev", &headers).await;
+    let other = world.acted(&token, &two, "gcp-dev", &headers).await;
+
+    let credential = |answer: &Answer| answer.text_at("/credentials/gcp-dev/access_token");
+    assert_eq!(credential(&first), credential(&same));
+    assert_ne!(credential(&first), credential(&other), "it may outlive the other token");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -137,7 +268,10 @@ async fn tx_3_the_token_endpoint_takes_an_actor_token_with_its_type() {
     assert_eq!(acted.status, 200, "{}", acted.text);
     assert_eq!(part(&acted.text_at("/access_token"), 1)["act"], json!({ "sub": AGENT }));
     for refused in [untyped, other] {
-        assert_eq!((refused.status, refused.code().as_str()), (400, "request.parameter_invalid"));
+        assert_eq!(
+            (refused.status, refused.code().as_str()),
+            (400, "request.parameter_invalid")
+        );
         assert!(refused.text.contains("actor_token_type"), "{}", refused.text);
     }
 }
@@ -217,9 +351,10 @@ async fn an_svid_that_says_who_acts_keeps_saying_it() {
     let told = world.post(WHOAMI, "application/json", body, &[]).await;
 
     assert_eq!(again.status, 200, "{}", again.text);
+    let claims = part(&again.text_at("/credentials/inner/svid"), 1);
     assert_eq!(
-        part(&again.text_at("/credentials/inner/svid"), 1)["act"],
-        json!({ "sub": AGENT })
+        (&claims["sub"], &claims["act"]),
+        (&json!(WORKLOAD), &json!({ "sub": AGENT }))
     );
     assert_eq!(told.json()["actors"], json!([AGENT]), "{}", told.text);
 }
@@ -231,17 +366,31 @@ async fn what_an_actor_token_may_not_be() {
     let acted = world.acted(&world.good(), &agent, "cambio", &[]).await;
     let delegated = acted.text_at("/credentials/cambio/svid");
 
+    let signature = |token: &str| token.rsplit_once('.').unwrap().1.to_owned();
+    let input = agent.rsplit_once('.').unwrap().0;
+    let forged = format!("{input}.{}", signature(&world.agent().await));
+
     for (actor, status, code) in [
         (world.good(), 403, "identify.actor_unfit"),
         (delegated, 403, "identify.actor_unfit"),
         ("no token".to_owned(), 400, "attest.evidence_malformed"),
-        (agent.replace('.', "A."), 400, "attest.evidence_unverifiable"),
+        (forged, 400, "attest.evidence_unverifiable"),
     ] {
         let refused = world.acted(&world.good(), &actor, "inner", &[]).await;
-        assert_eq!((refused.status, refused.code().as_str()), (status, code), "{}", refused.text);
+        assert_eq!(
+            (refused.status, refused.code().as_str()),
+            (status, code),
+            "{}",
+            refused.text
+        );
         assert!(refused.text.contains("actor token"), "{}", refused.text);
     }
-    for actor in [json!("x"), json!({}), json!({ "token": 1 }), json!({ "token": "x", "kind": "spiffe" })] {
+    for actor in [
+        json!("x"),
+        json!({}),
+        json!({ "token": 1 }),
+        json!({ "token": "x", "kind": "spiffe" }),
+    ] {
         let body = json!({ "evidence": { "token": "t" }, "actor": actor, "relying_parties": ["inner"] });
         let refused = world.post(EXCHANGE, "application/json", body.to_string(), &[]).await;
         assert_eq!(refused.code(), "request.body_invalid", "{actor}");
@@ -253,7 +402,7 @@ async fn tx_19_a_subject_token_says_who_may_act() {
     let world = world().await;
     let agent = world.agent().await;
     let named = world.job_that_lets_act(&json!({ "sub": AGENT }));
-    let by_issuer = json!({ "iss": "spiffe://dev.cambio.test", "sub": WORKLOAD });
+    let by_issuer = json!({ "iss": "spiffe://dev.cambio.test", "sub": AGENT });
     let by_issuer = world.job_that_lets_act(&by_issuer);
     let another = world.job_that_lets_act(&json!({ "sub": "spiffe://dev.cambio.test/agent/other" }));
     let elsewhere = world.job_that_lets_act(&json!({ "iss": "https://elsewhere.test", "sub": WORKLOAD }));
@@ -294,19 +443,21 @@ async fn a_locked_agent_acts_for_nobody() {
         assert_eq!(refused.code(), "authorize.locked", "{target}: {}", refused.text);
         world.unlock(&lock).await;
     }
+    // What it was handed before says by itself who acts.
+    let acted = world.acted(&world.good(), &agent, "cambio", &[]).await;
+    let delegated = acted.text_at("/credentials/cambio/svid");
+    let lock = world.lock("spiffe_id", AGENT).await;
+    let refused = world.exchange(&delegated, &["inner"]).await;
+    assert_eq!(refused.code(), "authorize.locked", "{}", refused.text);
+    world.unlock(&lock).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_is_not_given_to_whoever_is_acted_for() {
     let world = world().await;
     let agent = world.agent().await;
-    let acted = world.acted(&world.good(), &agent, "cambio", &[]).await;
-    let delegated = acted.text_at("/credentials/cambio/svid");
-    let csr = CertificateParams::default().serialize_request(&KeyPair::generate().unwrap());
-    let csr = csr.unwrap().pem().unwrap();
 
-    let body = json!({ "evidence": { "token": delegated }, "csr": csr, "relying_party": "mesh" });
-    let refused = world.post(SVID_X509, "application/json", body.to_string(), &[]).await;
+    let refused = world.acted(&world.good(), &agent, "aws-x509-dev", &[]).await;
 
     assert_eq!(
         (refused.status, refused.code().as_str()),

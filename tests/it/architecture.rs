@@ -292,6 +292,21 @@ fn no_file_is_longer_than_400_lines_without_its_tests() {
 }
 
 #[test]
+fn every_file_of_these_tests_is_part_of_them() {
+    let folder = root().join("tests/it");
+    let listed = fs::read_to_string(folder.join("main.rs")).unwrap();
+    for file in fs::read_dir(folder).unwrap() {
+        let name = file.unwrap().file_name().into_string().unwrap();
+        if let Some(module) = name.strip_suffix(".rs").filter(|module| *module != "main") {
+            assert!(
+                listed.contains(&format!("\nmod {module};\n")),
+                "main.rs has no `mod {module}`"
+            );
+        }
+    }
+}
+
+#[test]
 fn the_six_steps_fit_on_two_pages() {
     let text = fs::read_to_string(root().join("src/gateway/mod.rs")).unwrap();
     let steps = text.split("\nimpl Gateway {").nth(1).unwrap();

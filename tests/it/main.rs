@@ -1,6 +1,8 @@
 //! The tests that see Cambio from outside: one binary, one file a subject.
 #![cfg(test)]
 
+#[cfg(feature = "dev")]
+mod actor;
 mod architecture;
 #[cfg(feature = "dev")]
 mod aws_instance;

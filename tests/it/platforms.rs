@@ -251,7 +251,10 @@ async fn every_command_of_the_platforms_guides_runs_there() {
     for program in ["aws", "deploy", "terraform"] {
         stand_in(&programs.join(program));
     }
-    let path = std::env::var("PATH").unwrap();
+    let path = std::env::join_paths(
+        std::iter::once(programs.clone()).chain(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())),
+    );
+    let path = path.unwrap();
 
     for (guide, platform) in [
         ("github-actions.md", "github_actions"),
@@ -273,10 +276,7 @@ async fn every_command_of_the_platforms_guides_runs_there() {
                 words[at + 1].clone_from(&platforms.development.issuer);
             }
             let mut command = platforms.cambio(platform, token.as_deref(), &platforms.state(platform.name));
-            command
-                .args(&words[1..])
-                .current_dir(&programs)
-                .env("PATH", format!("{}:{path}", programs.display()));
+            command.args(&words[1..]).current_dir(&programs).env("PATH", &path);
             let output = tokio::task::spawn_blocking(move || command.output().unwrap())
                 .await
                 .unwrap();

@@ -10,7 +10,7 @@ use cambio::{
     exchange::{CloudRefusal, aws::Refusal as AwsRefusal, aws_sts::sim::AwsSim, azure_entra::sim::EntraSim},
     gateway::{answer::Cause, ask::NotOffered},
     http::{error::Refusal, request_refusal::RequestRefusal},
-    identify::{ActorRefused, Unidentified},
+    identify::{ActorRefused, Unidentified, Workload},
     jose::{Algorithm, PublicKey},
     mint::{MintRefusal, csr::CsrRefused, outside::ChainRefused},
     secret::{Digest, NoRandomness, Secret},
@@ -291,7 +291,10 @@ async fn the_whole_table_of_refusals() {
     let mut table = String::new();
     let mut codes = BTreeSet::new();
 
-    for refusal in every_refusal(&attestation(&world).await) {
+    let attestation = attestation(&world).await;
+    let registry = &world.development.running.gateway().rules.load_full().registry;
+    let workload = registry.identify(attestation.clone()).unwrap();
+    for refusal in every_refusal(&attestation, &workload) {
         codes.insert(refusal.code);
         let retry = refusal
             .retry_after_seconds
@@ -324,7 +327,7 @@ async fn attestation(world: &World) -> Attestation {
 }
 
 /// One value of every variant of every step's refusals.
-fn every_refusal(attestation: &Attestation) -> Vec<Refusal> {
+fn every_refusal(attestation: &Attestation, workload: &Workload) -> Vec<Refusal> {
     let mut all: Vec<Refusal> = requests().iter().map(Refusal::from).collect();
     all.extend(attest_refusals().iter().map(Refusal::from));
     all.extend(denials().iter().map(Refusal::from));
@@ -332,7 +335,7 @@ fn every_refusal(attestation: &Attestation) -> Vec<Refusal> {
     all.extend(csr_refusals().iter().map(Refusal::from));
     all.extend(chain_refusals().iter().map(Refusal::from));
     all.extend(cloud_refusals().iter().map(Refusal::from));
-    let unnamed = unidentified(attestation).into_iter().map(Cause::from);
+    let unnamed = unidentified(attestation, workload).into_iter().map(Cause::from);
     all.extend(causes().into_iter().chain(unnamed).map(|cause| Refusal::from(&cause)));
     all.sort_by_key(|refusal| refusal.code);
     all
@@ -674,28 +677,32 @@ fn cloud_refusals() -> Vec<CloudRefusal> {
     ]
 }
 
-fn unidentified(attestation: &Attestation) -> Vec<Unidentified> {
+fn unidentified(attestation: &Attestation, workload: &Workload) -> Vec<Unidentified> {
+    let subject = || Box::new(workload.clone());
     let boxed = || Box::new(attestation.clone());
     let entry = cambio::identify::EntryName::parse("shop").unwrap();
     vec![
         Unidentified::Actor {
-            attestation: boxed(),
+            subject: subject(),
+            actor: boxed(),
             reason: ActorRefused::ChainTooLong {
                 subject: "spiffe://prod.acme.example/user/ada".into(),
             },
         },
         Unidentified::Actor {
-            attestation: boxed(),
+            subject: subject(),
+            actor: boxed(),
             reason: ActorRefused::NotAllowed {
                 expected: "`triage`".into(),
                 found: "`build` of `https://agents.acme.example`".into(),
             },
         },
         Unidentified::Actor {
-            attestation: boxed(),
+            subject: subject(),
+            actor: boxed(),
             reason: ActorRefused::Unfit {
                 actor: "spiffe://prod.acme.example/agent/triage".into(),
-                reason: "has expired",
+                reason: "has expired; expected evidence that is valid",
             },
         },
         Unidentified::NoEntry {

@@ -102,7 +102,7 @@ impl WebIdentity {
         (unverified, account): (&Unverified<'_>, &Account),
         now: SystemTime,
     ) -> Result<Attestation, AttestRefusal> {
-        let verified = signed_token::verified(unverified, &account.keys, ALGORITHMS, now).await?;
+        let (verified, delegation) = signed_token::verified(unverified, &account.keys, ALGORITHMS, now).await?;
         refuse_other_kind(unverified.typ())?;
         let accepted = self.accept(account, verified.get(), evidence.possession(), now)?;
         let findings = Findings {
@@ -118,7 +118,7 @@ impl WebIdentity {
             // A new token is one call away, so that nobody needs another's.
             use_rule: Some(UseRule::Keyed),
         };
-        Ok(conclude(&verified, evidence, findings))
+        Ok(conclude(&verified, evidence, findings).delegated(delegation))
     }
 
     /// Judges verified claims of an account's issuer.

@@ -81,7 +81,7 @@ impl ManagedIdentity {
         (unverified, (tenant, version)): (&Unverified<'_>, (&Tenant, Version)),
         now: SystemTime,
     ) -> Result<Attestation, AttestRefusal> {
-        let verified = signed_token::verified(unverified, &tenant.keys, ALGORITHMS, now).await?;
+        let (verified, delegation) = signed_token::verified(unverified, &tenant.keys, ALGORITHMS, now).await?;
         let accepted = self
             .rules
             .accept(verified.get(), unverified.typ(), (tenant, version), now)?;
@@ -98,7 +98,7 @@ impl ManagedIdentity {
             // The metadata service hands the same token to every process of the machine again.
             use_rule: None,
         };
-        Ok(conclude(&verified, evidence, findings))
+        Ok(conclude(&verified, evidence, findings).delegated(delegation))
     }
 }
 

@@ -17,8 +17,8 @@ use self::{
     settings::{Checked, KEY, REGISTRATION, Settings},
 };
 use super::{
-    AttestRefusal, Attestation, Attestor, AttestorContext, AttestorName, Builtin, Evidence, Findings, Freshness,
-    Misconfigured, OwnStore, Verdict, conclude,
+    AttestRefusal, Attestation, Attestor, AttestorContext, AttestorName, Builtin, Delegation, Evidence, Findings,
+    Freshness, Misconfigured, OwnStore, Verdict, conclude,
     joining::{Described, Joins, KeepsKeys, Labels, MachineName},
     token_claims::refuse_algorithm,
 };
@@ -109,6 +109,7 @@ impl BoundKeyAttestor {
             .map_err(|refused| AttestRefusal::Unverifiable {
                 reason: refused.to_string(),
             })?;
+        let delegation = Delegation::of_another(verified.get())?;
         let accepted = self.rules.accept(verified.get(), now)?;
         // Last, so that old evidence of a key proves nothing about who has it now.
         self.refuse_ended(&row, now)?;
@@ -128,7 +129,7 @@ impl BoundKeyAttestor {
             stands_until: now + self.checked.session_max,
             use_rule: Some(UseRule::Once),
         };
-        Ok(conclude(&verified, evidence, findings))
+        Ok(conclude(&verified, evidence, findings).delegated(delegation))
     }
 
     /// Finds the key that a header names; which keys there are is nobody's to learn.

@@ -76,7 +76,7 @@ impl GcpInstanceAttestor {
         unverified: &Unverified<'_>,
         now: SystemTime,
     ) -> Result<Attestation, AttestRefusal> {
-        let verified = signed_token::verified(unverified, &self.keys, ALGORITHMS, now).await?;
+        let (verified, delegation) = signed_token::verified(unverified, &self.keys, ALGORITHMS, now).await?;
         let accepted = self.rules.accept(verified.get(), unverified.typ(), now)?;
         let findings = Findings {
             attestor: &self.name,
@@ -91,7 +91,7 @@ impl GcpInstanceAttestor {
             // The metadata server hands the same token to every process of the instance again.
             use_rule: None,
         };
-        Ok(conclude(&verified, evidence, findings))
+        Ok(conclude(&verified, evidence, findings).delegated(delegation))
     }
 }
 

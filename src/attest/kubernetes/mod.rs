@@ -94,7 +94,7 @@ impl KubernetesAttestor {
         unverified: &Unverified<'_>,
         now: SystemTime,
     ) -> Result<Attestation, AttestRefusal> {
-        let verified = signed_token::verified(unverified, &self.keys, ALGORITHMS, now).await?;
+        let (verified, delegation) = signed_token::verified(unverified, &self.keys, ALGORITHMS, now).await?;
         let accepted = self.rules.accept(verified.get(), unverified.typ(), now)?;
         // Last, so that nobody can make us ask with a token that would be refused anyway.
         if let Some(reviewer) = &self.reviewer {
@@ -113,7 +113,7 @@ impl KubernetesAttestor {
             // The kubelet hands the same token to every process of the pod again.
             use_rule: None,
         };
-        Ok(conclude(&verified, evidence, findings))
+        Ok(conclude(&verified, evidence, findings).delegated(delegation))
     }
 }
 

@@ -21,8 +21,8 @@ use std::{future::Future, pin::Pin, sync::Arc, time::SystemTime};
 
 use self::{rules::Rules, settings::Settings};
 use super::{
-    AttestRefusal, Attestation, Attestor, AttestorContext, AttestorName, Builtin, Delegation, Evidence, Findings,
-    Misconfigured, Pins, Verdict, conclude, issuer_keys::Keys, signed_token,
+    AttestRefusal, Attestation, Attestor, AttestorContext, AttestorName, Builtin, Evidence, Findings, Misconfigured,
+    Pins, Verdict, conclude, issuer_keys::Keys, signed_token,
 };
 use crate::jose::{Algorithm, Unverified};
 
@@ -89,7 +89,7 @@ impl OidcAttestor {
         unverified: &Unverified<'_>,
         now: SystemTime,
     ) -> Result<Attestation, AttestRefusal> {
-        let verified = signed_token::verified(unverified, &self.keys, &self.algorithms, now).await?;
+        let (verified, delegation) = signed_token::verified(unverified, &self.keys, &self.algorithms, now).await?;
         let accepted = self
             .rules
             .accept(verified.get(), unverified.typ(), evidence.possession(), now)?;
@@ -105,7 +105,6 @@ impl OidcAttestor {
             stands_until: accepted.stands_until,
             use_rule: self.rules.use_rule.ledger(),
         };
-        let delegation = Delegation::of_another(verified.get())?;
         Ok(conclude(&verified, evidence, findings).delegated(delegation))
     }
 }

@@ -67,9 +67,10 @@ pub struct SvidFacts {
 }
 
 /// What an entry says of those who act for the workload.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct ActorFacts {
-    /// Their SPIFFE IDs, the current actor first.
+    /// Their SPIFFE IDs, the current actor first; empty for one that has none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub spiffe_ids: Vec<String>,
     /// The current actor's registration entry, where it presented evidence with this request.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -82,13 +83,19 @@ pub struct ActorFacts {
 impl ActorFacts {
     /// Takes whoever acts; `None` where the workload acts itself.
     pub(super) fn of(workload: &Workload) -> Option<Self> {
-        if workload.actors().is_empty() {
-            return None;
-        }
         Some(Self {
-            spiffe_ids: workload.actors().iter().map(ToString::to_string).collect(),
             entry: workload.actor().map(|actor| actor.entry().to_string()),
             evidence: workload.actor().map(|actor| EvidenceFacts::of(actor.attestation())),
+            ..Self::acting(workload)?
+        })
+    }
+
+    /// Takes the SPIFFE IDs alone, where an earlier entry of the exchange tells the rest.
+    pub(super) fn acting(workload: &Workload) -> Option<Self> {
+        let spiffe_ids: Vec<String> = workload.actors().iter().map(ToString::to_string).collect();
+        (!spiffe_ids.is_empty()).then(|| Self {
+            spiffe_ids,
+            ..Self::default()
         })
     }
 

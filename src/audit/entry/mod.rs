@@ -193,6 +193,14 @@ impl Draft {
         self.about(workload.attestation())
     }
 
+    /// Adds what was attested of an actor that cannot act for the workload.
+    #[must_use]
+    pub fn not_acted_for_by(mut self, actor: &Attestation) -> Self {
+        let facts = self.actor.get_or_insert_default();
+        facts.evidence = Some(EvidenceFacts::of(actor));
+        self
+    }
+
     /// Adds the relying party.
     #[must_use]
     pub fn at(mut self, relying_party: &str) -> Self {
@@ -221,6 +229,7 @@ impl Draft {
     #[must_use]
     pub fn by(mut self, permission: &Permission) -> Self {
         self.spiffe_id = Some(permission.workload().spiffe_id().as_str().to_owned());
+        self.actor = ActorFacts::acting(permission.workload());
         self.at(permission.relying_party().as_str())
     }
 

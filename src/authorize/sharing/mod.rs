@@ -292,7 +292,7 @@ fn releases(group: &[Reach<'_>]) -> Vec<Problem> {
                 problems.push(Table::Grant.at(grant.position, ["release"]).problem(
                     "config.release_wider",
                     format!(
-                        "the SVID for `{}`, which also opens `{}`, where entry `{}` is admitted under other conditions",
+                        "the SVID for `{}`, which also opens `{}`, where entry `{}` is admitted under other conditions or for other actors",
                         reach.one.name,
                         other.one.name,
                         other.entry.name()

@@ -174,6 +174,31 @@ async fn garbage_as_evidence_fails_the_attestation() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_actor_token_that_is_not_there_never_lets_the_workload_act_by_itself() {
+    let world = Surroundings::new().await;
+    let mut job = world.job(&world.token());
+    job.push(("CAMBIO_ACTOR_TOKEN_FILE".to_owned(), String::new()));
+
+    let empty = ran(world.clock.clone(), job, &["creds", "aws-dev"]).await;
+    let absent = world
+        .job_runs(
+            &world.token(),
+            &["creds", "aws-dev", "--actor-token-file", "/no/such.jwt"],
+        )
+        .await;
+
+    assert_eq!((empty.exit, empty.stdout.as_str()), (2, ""), "{}", empty.stderr);
+    assert!(
+        empty.stderr.contains("CAMBIO_ACTOR_TOKEN_FILE is empty"),
+        "{}",
+        empty.stderr
+    );
+    assert_eq!((absent.exit, absent.stdout.as_str()), (4, ""), "{}", absent.stderr);
+    assert!(absent.stderr.contains("there is no actor token"), "{}", absent.stderr);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_cloud_that_refuses_ends_with_5() {
     let world = Surroundings::with(|text| text.replace("role/", "role/other-")).await;
 

@@ -478,4 +478,14 @@ fn a_forbid_sees_the_current_actor() {
     assert_eq!(sample.decide(acted).unwrap_err().code(), "authorize.forbidden");
 }
 
+#[test]
+fn a_forbid_makes_sure_that_somebody_acts() {
+    let (sample, acted) = with_agent(&["/agent/triage"]);
+    let alone = "forbid(principal in Entry::\"shop-deploy\", action, resource) unless { context has actor };";
+    let sample = sample.with_raw(alone);
+
+    assert!(sample.decide(acted).is_ok());
+    assert_eq!(sample.decide(ask()).unwrap_err().code(), "authorize.forbidden");
+}
+
 mod whole_set;
