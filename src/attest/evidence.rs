@@ -44,6 +44,11 @@ impl Evidence {
         }
     }
 
+    /// Takes the token of whoever acts for a request's subject; a bearer's, since what a request proves is about the subject's.
+    pub fn of_actor(token: Secret) -> Self {
+        Self::new(token, None, Possession::Bearer)
+    }
+
     /// Returns the certificate that stands in the token's place.
     pub fn certificate_unverified(&self) -> Option<&ClientCertificate> {
         self.certificate.as_ref()

@@ -1,6 +1,13 @@
 //! TLS servers on loopback, all with the one throw-away certificate.
 
-use std::{convert::Infallible, net::TcpListener, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    error::Error,
+    net::TcpListener,
+    path::Path,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use axum::{Extension, Router, body::Body};
 use hyper::{Request, body::Incoming, service::service_fn};
@@ -15,11 +22,18 @@ use rustls::{
     pki_types::{CertificateDer, UnixTime},
     server::danger::{ClientCertVerified, ClientCertVerifier},
 };
+use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt as _;
 
-use super::{Bound, Listen, PeerCertificates};
-use crate::http::listener::{Stop, serve_tls};
+use super::{
+    Bound, Listen, PeerCertificates,
+    ca::{self, Files},
+};
+use crate::http::{
+    listener::{Stop, serve_tls},
+    tls::Certificate,
+};
 
 /// Opens servers that end when `stop` says so.
 #[derive(Debug)]
@@ -30,6 +44,20 @@ pub struct Loopback {
 }
 
 impl Loopback {
+    /// Opens servers of a throw-away certificate authority, which is made in `directory`; they end with the switch.
+    ///
+    /// # Errors
+    /// Fails where a key or a file cannot be made.
+    pub fn throw_away(
+        directory: &Path,
+        now: SystemTime,
+    ) -> Result<(Self, Files, watch::Sender<bool>), Box<dyn Error + Send + Sync>> {
+        let files = ca::create(directory, now)?;
+        let certificate = Certificate::load(&files.certificate, &files.key)?;
+        let (switch, stop) = Stop::switch();
+        Ok((Self::new(certificate.server_config()?, stop), files, switch))
+    }
+
     /// Uses these TLS settings for every server.
     pub fn new(tls: Arc<ServerConfig>, stop: Stop) -> Self {
         Self {

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use cambio::{
     attest::kubernetes::sim::{ClusterSim, Pod},
     clock::{self, FakeClock},
-    http::{listener::Stop, tls::Certificate},
-    sim::{Listen as _, Mutation, ca, server::Loopback},
+    sim::{Listen as _, Mutation, server::Loopback},
 };
 
 use crate::world::{Answer, World};
@@ -24,12 +23,8 @@ impl Cluster {
     async fn start() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let now = clock::system().now();
-        let files = ca::create(directory.path(), now).unwrap();
-        let certificate = Certificate::load(&files.certificate, &files.key).unwrap();
-        let (switch, stop) = Stop::switch();
-        let bound = Loopback::new(certificate.server_config().unwrap(), stop)
-            .bind()
-            .unwrap();
+        let (loopback, files, switch) = Loopback::throw_away(directory.path(), now).unwrap();
+        let bound = loopback.bind().unwrap();
         let clock = FakeClock::at(&clock::rfc3339(now));
         let told: Arc<dyn clock::Clock> = Arc::<FakeClock>::clone(&clock);
         let simulated = Arc::new(ClusterSim::new(bound.url.clone(), "kid-1", told).unwrap());

@@ -9,9 +9,8 @@ use cambio::{
         gcp_instance::sim::{GceSim, Instance},
     },
     clock::{self, FakeClock},
-    http::{listener::Stop, tls::Certificate},
     secret::SystemRandom,
-    sim::{ca, server::Loopback},
+    sim::server::Loopback,
 };
 
 use crate::world::{Answer, World};
@@ -33,10 +32,7 @@ impl Machines {
     async fn start() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let now = clock::system().now();
-        let files = ca::create(directory.path(), now).unwrap();
-        let certificate = Certificate::load(&files.certificate, &files.key).unwrap();
-        let (switch, stop) = Stop::switch();
-        let loopback = Loopback::new(certificate.server_config().unwrap(), stop);
+        let (loopback, files, switch) = Loopback::throw_away(directory.path(), now).unwrap();
         let clock = FakeClock::at(&clock::rfc3339(now));
         let told = || Arc::<FakeClock>::clone(&clock) as Arc<dyn clock::Clock>;
         let gce = GceSim::start(&loopback, Instance::example(now), told()).unwrap();

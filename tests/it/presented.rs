@@ -21,9 +21,8 @@ use cambio::{
         environment::Environment,
     },
     clock::{self, Clock},
-    http::{listener::Stop, tls::Certificate},
     secret::SystemRandom,
-    sim::{Listen as _, ca, imds::Sessions, server::Loopback},
+    sim::{Listen as _, imds::Sessions, server::Loopback},
 };
 use serde_json::Value;
 
@@ -48,10 +47,7 @@ impl Clouds {
     async fn start() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let now = clock::system().now();
-        let files = ca::create(directory.path(), now).unwrap();
-        let certificate = Certificate::load(&files.certificate, &files.key).unwrap();
-        let (switch, stop) = Stop::switch();
-        let loopback = Loopback::new(certificate.server_config().unwrap(), stop);
+        let (loopback, files, switch) = Loopback::throw_away(directory.path(), now).unwrap();
         let told = || clock::system() as Arc<dyn Clock>;
         let account = AwsAccountSim::start(&loopback, Ec2Instance::example(), told(), Arc::new(SystemRandom)).unwrap();
 

@@ -21,9 +21,8 @@ use super::{
 use crate::{
     clock::{self, Clock as _, FakeClock},
     fetch::Fetch,
-    http::{listener::Stop, tls::Certificate},
     secret::Secret,
-    sim::{ca, server::Loopback},
+    sim::server::Loopback,
     spiffe::TrustDomain,
 };
 
@@ -41,12 +40,10 @@ pub(in crate::attest) struct Place {
 impl Place {
     pub(in crate::attest) fn find() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let files = ca::create(directory.path(), clock::system().now()).unwrap();
-        let certificate = Certificate::load(&files.certificate, &files.key).unwrap();
-        let (switch, stop) = Stop::switch();
+        let (loopback, _files, switch) = Loopback::throw_away(directory.path(), clock::system().now()).unwrap();
         Self {
             clock: FakeClock::at(BEGINNING),
-            loopback: Loopback::new(certificate.server_config().unwrap(), stop),
+            loopback,
             directory,
             _stop: switch,
         }

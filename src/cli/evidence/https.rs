@@ -1,6 +1,7 @@
 //! One question to the platform that a workload runs on.
 //!
-//! Never follows a redirect, asks a proxy about a neighbour, or reads an unbounded answer; what is answered instead of a token is not repeated.
+//! Never follows a redirect, asks a proxy about a neighbour, or reads an unbounded answer; what is answered instead of a token
+//! is not repeated.
 
 use std::time::Duration;
 
@@ -74,16 +75,17 @@ fn text(body: &[u8]) -> anyhow::Result<Zeroizing<String>> {
 
 /// Asks the endpoint of a container, whose path is what opens it; a failure names the host alone.
 pub(super) async fn text_of_container(request: RequestBuilder) -> anyhow::Result<Zeroizing<String>> {
-    let (mut address, request) = addressed(request)?;
-    address.set_path("");
-    let answered = exchanged(request).await;
-    let body = answered.and_then(|(status, body)| accepted(status).map(|()| body));
-    text(&body.with_context(|| format!("asked `{address}`"))?)
+    text(&answered_at(request, |address| address.set_path("")).await?)
 }
 
 /// Asks a metadata service, and returns its answer where it is one; a failure names the address.
 pub(super) async fn answered_nearby(request: RequestBuilder) -> anyhow::Result<Zeroizing<Vec<u8>>> {
-    let (address, request) = addressed(request)?;
+    answered_at(request, |_whole| ()).await
+}
+
+async fn answered_at(request: RequestBuilder, hide: impl FnOnce(&mut Url)) -> anyhow::Result<Zeroizing<Vec<u8>>> {
+    let (mut address, request) = addressed(request)?;
+    hide(&mut address);
     let answered = exchanged(request).await;
     let accepted = answered.and_then(|(status, body)| accepted(status).map(|()| body));
     accepted.with_context(|| format!("asked `{address}`"))

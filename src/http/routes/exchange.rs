@@ -156,7 +156,7 @@ impl Asked {
     }
 }
 
-/// Takes the actor's evidence out of a body; a bearer's, since the proofs of a request are its subject's.
+/// Takes the actor's evidence out of a body.
 pub(super) fn read_actor(object: &mut Map<String, Value>) -> Result<Option<Evidence>, RequestRefusal> {
     let mut actor = match object.remove("actor") {
         None => return Ok(None),
@@ -167,7 +167,7 @@ pub(super) fn read_actor(object: &mut Map<String, Value>) -> Result<Option<Evide
     let Some(Value::String(token)) = actor.remove("token") else {
         return Err(invalid("`actor.token` is missing or no string"));
     };
-    Ok(Some(Evidence::new(Secret::new(token), None, Possession::Bearer)))
+    Ok(Some(Evidence::of_actor(Secret::new(token))))
 }
 
 /// The evidence of a body, not yet joined with what the connection and the headers prove.

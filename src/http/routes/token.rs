@@ -15,7 +15,7 @@ use axum::{
 use serde::Serialize;
 
 use crate::{
-    attest::{Evidence, Possession},
+    attest::Evidence,
     gateway::{Answer, Ask, Asked, Granted, Request, answer::Form as Granting},
     http::{
         body::{self, Form},
@@ -86,7 +86,7 @@ async fn answer(state: &ExchangeState, caller: &Caller, body: Body) -> Result<Re
     let answer = state
         .exchange(Request {
             evidence,
-            actor: asked.actor.map(|token| Evidence::new(token, None, Possession::Bearer)),
+            actor: asked.actor.map(Evidence::of_actor),
             wanted: vec![asked.ask],
             subject_key: None,
             source: Some(source),

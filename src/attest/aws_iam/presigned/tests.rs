@@ -12,9 +12,8 @@ use super::{
 use crate::{
     attest::{AttestorName, Evidence, Possession, Verdict},
     clock::{self, Clock as _, FakeClock},
-    http::{listener::Stop, tls::Certificate},
     secret::SystemRandom,
-    sim::{Listen as _, Mutation, ca, server::Loopback},
+    sim::{Listen as _, Mutation, server::Loopback},
     store::UseRule,
 };
 
@@ -35,12 +34,8 @@ struct Stage {
 impl Stage {
     fn start() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let files = ca::create(directory.path(), clock::system().now()).unwrap();
-        let certificate = Certificate::load(&files.certificate, &files.key).unwrap();
-        let (switch, stop) = Stop::switch();
-        let bound = Loopback::new(certificate.server_config().unwrap(), stop)
-            .bind()
-            .unwrap();
+        let (loopback, files, switch) = Loopback::throw_away(directory.path(), clock::system().now()).unwrap();
+        let bound = loopback.bind().unwrap();
         let clock = FakeClock::at("2026-01-16T14:40:00Z");
         let told: Arc<dyn clock::Clock> = Arc::<FakeClock>::clone(&clock);
         let service = Arc::new(StsSim::new(told));

@@ -71,29 +71,22 @@ async fn answer(asked: &Asked<'_>, place: Place, audience: &str) -> anyhow::Resu
         Ok(answer) => Answer::Token(answer.web_identity_token.unwrap_or_default()),
         Err(failed) => Answer::Refusal {
             code: failed.code().map(str::to_owned),
-            text: told(&failed),
+            text: told(failed),
         },
     })
 }
 
 /// Puts a failed call into words, without the answer itself: one that the SDK cannot read may hold the token.
-fn told(failed: &SdkError<GetWebIdentityTokenError>) -> String {
-    let said = match (failed.code(), failed.message(), failed) {
-        (Some(code), message, _) => format!("{code}: {}", message.unwrap_or_default()),
-        (None, _, SdkError::TimeoutError(_)) => format!("no answer within {} s", TOTAL.as_secs()),
-        (None, _, SdkError::DispatchFailure(failure)) => {
-            let mut said = "STS cannot be asked".to_owned();
-            let mut source = failure
-                .as_connector_error()
-                .map(|error| error as &dyn std::error::Error);
-            while let Some(error) = source {
-                said.push_str(": ");
-                said.push_str(&error.to_string());
-                source = error.source();
-            }
-            said
-        }
-        _ => "found an answer that is none of STS's".to_owned(),
+fn told(failed: SdkError<GetWebIdentityTokenError>) -> String {
+    let code = failed.code().map(str::to_owned);
+    let said = match (code, failed) {
+        (Some(code), failed) => format!("{code}: {}", failed.message().unwrap_or_default()),
+        (None, SdkError::TimeoutError(_)) => format!("no answer within {} s", TOTAL.as_secs()),
+        (None, failed @ SdkError::DispatchFailure(_)) => match failed.into_source() {
+            Ok(source) => format!("STS cannot be asked: {:#}", anyhow!(source)),
+            Err(_sourceless) => "STS cannot be asked".to_owned(),
+        },
+        (None, _) => "found an answer that is none of STS's".to_owned(),
     };
     plain(&said)
 }

@@ -46,9 +46,9 @@ async fn evidence(asked: &Asked<'_>, challenge: &str) -> anyhow::Result<Secret> 
         .append_pair("api-version", API_VERSION)
         .append_pair("nonce", &challenge::nonce(challenge));
     let request = https::neighbour()?.get(url).header("metadata", "true");
-    let address = format!("{host}{DOCUMENT}");
-    let body = https::answered_nearby(request).await?;
-    read(challenge, &body).with_context(|| format!("asked `{address}`"))
+    let (address, status, body) = https::exchanged_nearby(request).await?;
+    let read = https::accepted(status).and_then(|()| read(challenge, &body));
+    read.with_context(|| format!("asked `{address}`"))
 }
 
 /// Puts what the metadata service answered together with the challenge.

@@ -15,9 +15,8 @@ use super::*;
 use crate::{
     attest::challenge,
     clock::parse_rfc3339,
-    http::{listener::Stop, tls::Certificate},
     secret::{Digest, hex},
-    sim::{Listen as _, ca, server::Loopback},
+    sim::{Listen as _, server::Loopback},
 };
 
 /// A challenge, as long as one is.
@@ -167,12 +166,8 @@ async fn look(
 /// A gateway that answers whatever it is asked with this.
 fn gateway(body: Value) -> (Gateway, (tempfile::TempDir, tokio::sync::watch::Sender<bool>)) {
     let directory = tempfile::tempdir().unwrap();
-    let files = ca::create(directory.path(), crate::clock::system().now()).unwrap();
-    let certificate = Certificate::load(&files.certificate, &files.key).unwrap();
-    let (stop, stopped) = Stop::switch();
-    let bound = Loopback::new(certificate.server_config().unwrap(), stopped)
-        .bind()
-        .unwrap();
+    let (loopback, files, stop) = Loopback::throw_away(directory.path(), crate::clock::system().now()).unwrap();
+    let bound = loopback.bind().unwrap();
     let status = match body.get("status") {
         Some(_problem) => StatusCode::SERVICE_UNAVAILABLE,
         None => StatusCode::OK,

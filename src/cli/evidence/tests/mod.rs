@@ -299,10 +299,7 @@ mod platforms {
         },
         *,
     };
-    use crate::{
-        http::{listener::Stop, tls::Certificate},
-        sim::{Listen as _, ca, documents, server::Loopback},
-    };
+    use crate::sim::{Listen as _, documents, server::Loopback};
 
     /// What a platform was asked: method, path and query, headers, body.
     type Seen = Arc<Mutex<Vec<(String, HeaderMap, String)>>>;
@@ -344,12 +341,8 @@ mod platforms {
     /// By HTTPS, as CI systems' services are.
     fn platform() -> Platform {
         let directory = tempfile::tempdir().unwrap();
-        let files = ca::create(directory.path(), crate::clock::system().now()).unwrap();
-        let certificate = Certificate::load(&files.certificate, &files.key).unwrap();
-        let (stop, stopped) = Stop::switch();
-        let bound = Loopback::new(certificate.server_config().unwrap(), stopped)
-            .bind()
-            .unwrap();
+        let (loopback, files, stop) = Loopback::throw_away(directory.path(), crate::clock::system().now()).unwrap();
+        let bound = loopback.bind().unwrap();
         let seen = Seen::default();
         (bound.serve)(routes(&seen));
         Platform {

@@ -16,7 +16,6 @@ use super::{
 use crate::{
     clock,
     exchange::{CloudCredential, CloudRefusal},
-    http::{listener::Stop, tls::Certificate},
     sim::{Bound, Listen as _, Mutation, ca, server::Loopback},
     spiffe::TrustDomain,
 };
@@ -37,12 +36,8 @@ fn serve(rest: &str) -> Served {
 
 fn serve_router(account: Account, router: Router, rest: &str) -> Served {
     let directory = tempfile::tempdir().unwrap();
-    let files = ca::create(directory.path(), clock::system().now()).unwrap();
-    let certificate = Certificate::load(&files.certificate, &files.key).unwrap();
-    let (stop, stopped) = Stop::switch();
-    let Bound { url, serve } = Loopback::new(certificate.server_config().unwrap(), stopped)
-        .bind()
-        .unwrap();
+    let (loopback, files, stop) = Loopback::throw_away(directory.path(), clock::system().now()).unwrap();
+    let Bound { url, serve } = loopback.bind().unwrap();
     serve(router);
     let table = format!(
         "trust_anchor_arn = '{}'\nprofile_arn = '{}'\nrole_arn = '{ROLE}'\nendpoint = '{url}'\nca_file = '{}'\n{rest}",
