@@ -1,7 +1,8 @@
 //! A simulated CI system's token issuer.
 //!
 //! `POST /token` signs whatever claims it is given: it stands for a CI system that says what its jobs are, truthfully or not. The
-//! requests by which jobs of GitHub and Buildkite get tokens sign the claims of the example job alone, and only for its bearer.
+//! requests by which jobs of GitHub, Buildkite and Azure DevOps get tokens sign the claims of the example job alone, and only for
+//! its bearer.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -102,6 +103,7 @@ impl CiIssuer {
             .route("/token", post(token))
             .route(GITHUB_REQUEST_PATH, get(github_request))
             .route("/v3/jobs/{job}/oidc/tokens", post(buildkite_request))
+            .route(AZURE_DEVOPS_REQUEST_PATH, post(azure_devops_request))
             .with_state(self)
     }
 }
@@ -183,6 +185,24 @@ async fn buildkite_request(
     }
 }
 
+/// Azure DevOps' answer to a job; nobody chooses the audience, and only a service connection would change the subject.
+async fn azure_devops_request(
+    State(issuer): State<Arc<CiIssuer>>,
+    headers: HeaderMap,
+    Query(asked): Query<BTreeMap<String, String>>,
+) -> Response {
+    if bearer(&headers) != Some(format!("Bearer {BEARER}")) {
+        return StatusCode::UNAUTHORIZED.into_response();
+    }
+    if asked.get("api-version").map(String::as_str) != Some("7.1") || asked.len() > 1 {
+        return StatusCode::BAD_REQUEST.into_response();
+    }
+    match issuer.example_token() {
+        Ok(token) => Json(json!({ "oidcToken": token })).into_response(),
+        Err(failed) => (StatusCode::INTERNAL_SERVER_ERROR, failed.to_string()).into_response(),
+    }
+}
+
 fn bearer(headers: &HeaderMap) -> Option<String> {
     let value = headers.get(header::AUTHORIZATION)?;
     value.to_str().ok().map(str::to_owned)
@@ -193,5 +213,7 @@ pub const BEARER: &str = "development-job";
 /// Where a job of GitHub asks; the audience is added to it.
 pub const GITHUB_REQUEST: &str = "/_apis/pipelines/1/idtoken?api-version=2.0";
 const GITHUB_REQUEST_PATH: &str = "/_apis/pipelines/1/idtoken";
+const AZURE_DEVOPS_REQUEST_PATH: &str =
+    "/{organization}/{project}/_apis/distributedtask/hubs/build/plans/{plan}/jobs/{job}/oidctoken";
 /// Buildkite's optional claims that presets read.
 const OPTIONAL: [&str; 2] = ["organization_id", "pipeline_id"];

@@ -24,7 +24,7 @@ fn jobs() -> impl Iterator<Item = &'static str> {
     ])
 }
 
-fn read(file: &str) -> String {
+pub(crate) fn read(file: &str) -> String {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(file);
     fs::read_to_string(&path).unwrap_or_else(|why| panic!("{file}: {why}"))
 }
@@ -34,7 +34,7 @@ pub(crate) fn page(name: &str) -> String {
 }
 
 /// Returns the blocks of a page in one language.
-fn blocks(page: &str, language: &str) -> Vec<String> {
+pub(crate) fn blocks(page: &str, language: &str) -> Vec<String> {
     let begin = format!("```{language}\n");
     let rest = page.split(begin.as_str()).skip(1);
     rest.map(|block| block.split("```").next().unwrap().to_owned())
@@ -204,28 +204,38 @@ fn t_63_an_entry_that_names_the_instances_of_every_account_does_not_load_unless_
     assert!(!named.contains("config.entry"), "{named}");
 }
 
-/// Returns the words of each command line that calls `cambio`, from the blocks that a shell or an SDK reads.
-pub(crate) fn calls(page: &str) -> Vec<Vec<String>> {
+/// Returns the command lines that call `cambio`, from the blocks that a shell or an SDK reads.
+pub(crate) fn command_lines(page: &str) -> Vec<String> {
     let languages = ["yaml", "ini", "sh"];
-    let lines: Vec<String> = languages
+    let lines = languages
         .iter()
         .flat_map(|language| blocks(page, language))
-        .flat_map(|block| block.lines().map(str::to_owned).collect::<Vec<_>>())
-        .collect();
-    let call = |line: &String| {
+        .collect::<String>();
+    let keys = [
+        "- ",
+        "credential_process = ",
+        "ExecStartPre=/usr/local/bin/",
+        "ExecStart=/usr/local/bin/",
+    ];
+    let line = |line: &str| {
         let line = line.trim();
-        let line = line.strip_prefix("- ").unwrap_or(line);
-        let keys = [
-            "credential_process = ",
-            "ExecStartPre=/usr/local/bin/",
-            "ExecStart=/usr/local/bin/",
-        ];
         let line = keys.iter().find_map(|key| line.strip_prefix(key)).unwrap_or(line);
-        let line = line.split(" > ").next().unwrap_or_default();
-        line.starts_with("cambio ")
-            .then(|| line.split(' ').map(|word| word.trim_matches('"').to_owned()).collect())
+        line.split(" > ").next().unwrap_or_default().to_owned()
     };
-    lines.iter().filter_map(call).collect()
+    let calls = |line: &String| called(line).is_some();
+    lines.lines().map(line).filter(calls).collect()
+}
+
+/// Returns the words of a line from `cambio` on, after what it sets for it.
+fn called(line: &str) -> Option<Vec<String>> {
+    let words = line.split(' ').map(|word| word.trim_matches('"').to_owned());
+    let call: Vec<String> = words.skip_while(|word| word.contains('=')).collect();
+    (call.first()? == "cambio").then_some(call)
+}
+
+/// Returns the words of each command line that calls `cambio`.
+pub(crate) fn calls(page: &str) -> Vec<Vec<String>> {
+    command_lines(page).iter().filter_map(|line| called(line)).collect()
 }
 
 #[test]

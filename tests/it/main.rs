@@ -30,6 +30,8 @@ mod incarnations;
 #[cfg(feature = "dev")]
 mod invariants;
 #[cfg(feature = "dev")]
+mod jobs;
+#[cfg(feature = "dev")]
 mod join_token;
 #[cfg(feature = "dev")]
 mod judges;

@@ -1,6 +1,7 @@
 //! `cambio creds` where a metadata service or a role signs something, against the whole gateway.
 
 use std::{
+    ffi::OsStr,
     process::{Command, Output},
     sync::Arc,
     time::Duration,
@@ -25,6 +26,11 @@ use cambio::{
     sim::{Listen as _, imds::Sessions, server::Loopback},
 };
 use serde_json::Value;
+
+use crate::{
+    guides::{calls, read},
+    jobs::{has_credentials, stand_in},
+};
 
 const ACCOUNT: &str = "123456789012";
 const SUBSCRIPTION: &str = "8d10da13-8125-4ba9-a717-bf7490507b3d";
@@ -103,6 +109,11 @@ impl Clouds {
 
     /// Runs `cambio creds aws-dev` with these words and variables.
     async fn creds(&self, words: &[&str], variables: &[(&str, &str)]) -> Output {
+        let creds = ["creds", "aws-dev", "--shape", "json"];
+        self.cambio(&[&creds, words].concat(), variables).await
+    }
+
+    async fn cambio<W: AsRef<OsStr>>(&self, words: &[W], variables: &[(&str, &str)]) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cambio"));
         command
             .env_clear()
@@ -111,7 +122,7 @@ impl Clouds {
             .env("CAMBIO_AUDIENCE", &self.development.issuer)
             .env("CAMBIO_STATE_DIR", self.directory.path().join("state"))
             .envs(variables.iter().copied())
-            .args(["creds", "aws-dev", "--shape", "json"])
+            .current_dir(self.directory.path())
             .args(words);
         tokio::task::spawn_blocking(move || command.output().unwrap())
             .await
@@ -291,4 +302,35 @@ async fn a_role_that_aws_does_not_know_is_refused() {
     let stranger = clouds.creds(&["--attest", "aws_presigned"], &clouds.of_account()).await;
 
     refused(&stranger, "attest.evidence_unverifiable");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_command_of_their_pages_runs() {
+    let clouds = Clouds::start().await;
+    clouds.knows_the_role().await;
+    stand_in(&clouds.directory.path().join("set-up"));
+    let of_account = clouds.of_account();
+
+    for (page, variables) in [
+        (
+            "aws_instance/manual.md",
+            &[("AWS_EC2_METADATA_SERVICE_ENDPOINT", clouds.instance.as_str())][..],
+        ),
+        (
+            "azure_instance/manual.md",
+            &[("AZURE_POD_IDENTITY_AUTHORITY_HOST", clouds.vm.as_str())],
+        ),
+        ("aws_iam/presigned/manual.md", &of_account),
+    ] {
+        let calls = calls(&read(&format!("src/attest/{page}")));
+        assert_eq!(calls.len(), 1, "{page}");
+        let words: Vec<String> = calls[0][1..].iter().map(|word| word.replace("-prod", "-dev")).collect();
+
+        let output = clouds.cambio(&words, variables).await;
+
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{page}: {words:?}: {said}");
+        let printed = String::from_utf8_lossy(&output.stdout);
+        has_credentials(page, &words.join(" "), &printed);
+    }
 }

@@ -1,6 +1,7 @@
 //! Every preset against the token of its vendor's documentation, and against what is wrong with it in one point.
 //!
-//! A vendor brings `vendors/<preset>.toml`: the settings of its attestor, what its sample attests, and tokens of its own.
+//! A vendor brings `vendors/<preset>.toml`: the settings of its attestor, what its sample attests, the job of its how-to page,
+//! and tokens of its own.
 
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
@@ -22,6 +23,9 @@ struct Vendor {
     settings: String,
     /// All attributes of the sample.
     attributes: BTreeMap<String, String>,
+    /// The job of its how-to page, which runs from outside (`tests/it/jobs.rs`).
+    #[serde(rename = "guide")]
+    _guide: serde::de::IgnoredAny,
     /// Tokens that differ from the sample.
     #[serde(default)]
     token: Vec<Token>,
