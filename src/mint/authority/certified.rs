@@ -18,6 +18,7 @@ use crate::{
     mint::{
         der,
         issuing::{Letterhead, RawKey},
+        lint::x509::Above,
         profile,
     },
 };
@@ -26,6 +27,7 @@ use crate::{
 #[derive(Debug)]
 pub(in crate::mint) struct Certified {
     chain: Vec<CertificateDer<'static>>,
+    above: Above,
     public: RawKey,
     issuer: CertificateParams,
     from: SystemTime,
@@ -50,6 +52,7 @@ impl Certified {
         }
         Ok(Self {
             chain: parts.iter().map(|part| CertificateDer::from(part.to_vec())).collect(),
+            above: Above::read(&CertificateDer::from(first.to_vec()))?,
             issuer: issuer(&own)?,
             public,
             from: moment(own.validity().not_before.timestamp())?,
@@ -60,6 +63,11 @@ impl Certified {
     /// Returns its own certificate and those that lead to the root, without the root.
     pub(in crate::mint) fn chain(&self) -> &[CertificateDer<'static>] {
         &self.chain
+    }
+
+    /// Returns what the check of an SVID needs of it.
+    pub(in crate::mint) fn above(&self) -> &Above {
+        &self.above
     }
 
     /// Returns the begin and the end of its own certificate.

@@ -138,7 +138,7 @@ pub(super) async fn mint(
         ends: certificate.ends,
         now,
     };
-    x509::check(&chain, wanted)?;
+    x509::check(&chain, draft.certified.above(), wanted)?;
     Ok(X509Svid {
         chain,
         serial: certificate.serial,

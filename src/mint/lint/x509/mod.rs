@@ -5,7 +5,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use x509_parser::{
     certificate::{X509Certificate, X509CertificateParser},
     extensions::{GeneralName, ParsedExtension, SubjectAlternativeName},
@@ -32,15 +32,55 @@ pub(in crate::mint) struct Wanted<'a> {
     pub(in crate::mint) now: SystemTime,
 }
 
+/// What the check needs of the intermediate, read once for all that it signs.
+#[derive(Clone, Debug)]
+pub(in crate::mint) struct Above {
+    certificate: CertificateDer<'static>,
+    key_identifier: Option<Vec<u8>>,
+    /// Seconds since the Unix epoch.
+    ends: u64,
+    anchor: TrustAnchor<'static>,
+}
+
+impl Above {
+    /// Reads the certificate of an authority.
+    ///
+    /// # Errors
+    /// Says why a verifier could not build on it.
+    pub(in crate::mint) fn read(certificate: &CertificateDer<'static>) -> Result<Self, String> {
+        let read = parsed(certificate)?;
+        let identifier = read
+            .extensions()
+            .iter()
+            .find_map(|extension| match extension.parsed_extension() {
+                ParsedExtension::SubjectKeyIdentifier(identifier) => Some(identifier.0.to_vec()),
+                _another => None,
+            });
+        Ok(Self {
+            certificate: certificate.clone(),
+            key_identifier: identifier,
+            ends: seconds(read.validity().not_after.timestamp()),
+            anchor: webpki::anchor_from_trusted_cert(certificate)
+                .map_err(refused)?
+                .to_owned(),
+        })
+    }
+}
+
 /// Holds the chain of an SVID against what was asked for, X509-SVID and what every cloud accepts (clouds.md 2.1).
 ///
 /// That the intermediates lead to a root was checked when they were read.
 ///
 /// # Errors
 /// Names the first difference.
-pub(in crate::mint) fn check(chain: &[CertificateDer<'static>], wanted: Wanted<'_>) -> Result<(), MintRefusal> {
+pub(in crate::mint) fn check(
+    chain: &[CertificateDer<'static>],
+    above: &Above,
+    wanted: Wanted<'_>,
+) -> Result<(), MintRefusal> {
     let checked = match chain {
-        [own, issuer, ..] => hold(own, issuer, wanted),
+        [own, issuer, ..] if *issuer == above.certificate => hold(own, above, wanted),
+        [_, _, ..] => Err("the second certificate is not that of the intermediate".to_owned()),
         [] | [_] => Err(format!(
             "the chain has {} certificates, expected 2 and more",
             chain.len()
@@ -49,17 +89,17 @@ pub(in crate::mint) fn check(chain: &[CertificateDer<'static>], wanted: Wanted<'
     checked.map_err(|reason| MintRefusal::Lint { reason })
 }
 
-fn hold(own: &CertificateDer<'_>, issuer: &CertificateDer<'_>, wanted: Wanted<'_>) -> Result<(), String> {
+fn hold(own: &CertificateDer<'_>, above: &Above, wanted: Wanted<'_>) -> Result<(), String> {
     if own.len() > MAX_CERTIFICATE_BYTES {
         return Err(format!(
             "the certificate has {} bytes, at most {MAX_CERTIFICATE_BYTES} are allowed",
             own.len()
         ));
     }
-    let (read, above) = (parsed(own)?, parsed(issuer)?);
-    head(&read, &above, wanted)?;
-    extensions(&read, &above, wanted)?;
-    path(own, issuer, wanted.now)
+    let read = parsed(own)?;
+    head(&read, above, wanted)?;
+    extensions(&read, above, wanted)?;
+    path(own, &above.anchor, wanted.now)
 }
 
 fn parsed<'a>(der: &'a CertificateDer<'_>) -> Result<X509Certificate<'a>, String> {
@@ -73,7 +113,7 @@ fn parsed<'a>(der: &'a CertificateDer<'_>) -> Result<X509Certificate<'a>, String
 }
 
 /// Everything but the extensions.
-fn head(read: &X509Certificate<'_>, above: &X509Certificate<'_>, wanted: Wanted<'_>) -> Result<(), String> {
+fn head(read: &X509Certificate<'_>, above: &Above, wanted: Wanted<'_>) -> Result<(), String> {
     if read.version() != X509Version::V3 {
         return Err(format!("the version is {}, expected 3", read.version().0 + 1));
     }
@@ -100,8 +140,7 @@ fn head(read: &X509Certificate<'_>, above: &X509Certificate<'_>, wanted: Wanted<
     times(read, above, wanted)
 }
 
-fn times(read: &X509Certificate<'_>, above: &X509Certificate<'_>, wanted: Wanted<'_>) -> Result<(), String> {
-    let seconds = |moment: i64| u64::try_from(moment).unwrap_or(0);
+fn times(read: &X509Certificate<'_>, above: &Above, wanted: Wanted<'_>) -> Result<(), String> {
     let (from, to) = (
         seconds(read.validity().not_before.timestamp()),
         seconds(read.validity().not_after.timestamp()),
@@ -112,16 +151,19 @@ fn times(read: &X509Certificate<'_>, above: &X509Certificate<'_>, wanted: Wanted
             "notBefore is {from}, expected at most {MAX_BACKDATE:?} before {now}"
         ));
     }
-    let latest = unix_seconds(wanted.ends).min(seconds(above.validity().not_after.timestamp()));
+    let latest = unix_seconds(wanted.ends).min(above.ends);
     if to <= now || to > latest || to - now > MAX_LIFE.as_secs() {
         return Err(format!("notAfter is {to}, expected after {now} and at most {latest}"));
     }
     Ok(())
 }
 
-/// Exactly the six extensions that an SVID has.
-fn extensions(read: &X509Certificate<'_>, above: &X509Certificate<'_>, wanted: Wanted<'_>) -> Result<(), String> {
-    read.extensions_map().map_err(|twice| twice.to_string())?;
+fn seconds(moment: i64) -> u64 {
+    u64::try_from(moment).unwrap_or(0)
+}
+
+/// Exactly the six extensions that an SVID has, each once.
+fn extensions(read: &X509Certificate<'_>, above: &Above, wanted: Wanted<'_>) -> Result<(), String> {
     let mut missing = vec![
         "BasicConstraints",
         "KeyUsage",
@@ -159,29 +201,20 @@ fn extensions(read: &X509Certificate<'_>, above: &X509Certificate<'_>, wanted: W
             }
             ParsedExtension::SubjectKeyIdentifier(_) => "SKI",
             ParsedExtension::AuthorityKeyIdentifier(identifier) => {
-                if identifier.key_identifier.as_ref().map(|id| id.0) != key_identifier(above) {
+                if identifier.key_identifier.as_ref().map(|id| id.0) != above.key_identifier.as_deref() {
                     return Err("the AuthorityKeyIdentifier is not the issuer's".to_owned());
                 }
                 "AKI"
             }
             _another => return Err(format!("extension {} is not one of an SVID", extension.oid)),
         };
-        missing.retain(|name| *name != found);
+        let position = missing.iter().position(|name| *name == found);
+        missing.swap_remove(position.ok_or_else(|| format!("{found} is there twice"))?);
     }
     match missing.first() {
         Some(name) => Err(format!("{name} is missing")),
         None => Ok(()),
     }
-}
-
-fn key_identifier<'a>(certificate: &'a X509Certificate<'_>) -> Option<&'a [u8]> {
-    certificate
-        .extensions()
-        .iter()
-        .find_map(|extension| match extension.parsed_extension() {
-            ParsedExtension::SubjectKeyIdentifier(identifier) => Some(identifier.0),
-            _another => None,
-        })
 }
 
 /// One URI, the SPIFFE ID that was permitted (X509-SVID-1, 3); the DNS names that were granted; nothing else.
@@ -211,15 +244,13 @@ fn alternative_names(names: &SubjectAlternativeName<'_>, wanted: Wanted<'_>) -> 
 }
 
 /// The signature and RFC 5280's rules, by the code that rustls uses.
-fn path(own: &CertificateDer<'_>, issuer: &CertificateDer<'_>, now: SystemTime) -> Result<(), String> {
-    let refused = |refused: webpki::Error| format!("webpki refuses the path: {refused:?}");
-    let anchor = webpki::anchor_from_trusted_cert(issuer).map_err(refused)?;
+fn path(own: &CertificateDer<'_>, anchor: &TrustAnchor<'static>, now: SystemTime) -> Result<(), String> {
     let since = Duration::from_secs(unix_seconds(now));
     webpki::EndEntityCert::try_from(own)
         .map_err(refused)?
         .verify_for_usage(
             webpki::ALL_VERIFICATION_ALGS,
-            &[anchor],
+            std::slice::from_ref(anchor),
             &[],
             UnixTime::since_unix_epoch(since),
             webpki::KeyUsage::client_auth(),
@@ -228,6 +259,11 @@ fn path(own: &CertificateDer<'_>, issuer: &CertificateDer<'_>, now: SystemTime) 
         )
         .map(drop)
         .map_err(refused)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+fn refused(why: webpki::Error) -> String {
+    format!("webpki refuses the path: {why:?}")
 }
 
 /// With SHA-256 or more, by algorithms that webpki verifies.

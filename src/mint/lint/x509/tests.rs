@@ -40,6 +40,11 @@ fn authority(change: impl FnOnce(&mut CertificateParams)) -> Authority {
     }
 }
 
+/// Checks a chain below the intermediate that stands in it.
+fn judged(chain: &[CertificateDer<'static>], wanted: Wanted<'_>) -> Result<(), MintRefusal> {
+    check(chain, &Above::read(&chain[1]).unwrap(), wanted)
+}
+
 const SERIAL: [u8; 16] = [0x55; 16];
 const LIFE: Duration = Duration::from_hours(1);
 
@@ -75,7 +80,7 @@ impl Authority {
             now: now(),
         };
         wish(&mut wanted);
-        check(&[own.der().clone(), self.issuer.der().clone()], wanted)
+        judged(&[own.der().clone(), self.issuer.der().clone()], wanted)
     }
 }
 
@@ -257,7 +262,7 @@ fn finds_no_identifier_and_another_authoritys() {
         now: now(),
     };
 
-    let refused = check(&[own.der().clone(), AUTHORITY.issuer.der().clone()], wanted);
+    let refused = judged(&[own.der().clone(), AUTHORITY.issuer.der().clone()], wanted);
 
     let Err(MintRefusal::Lint { reason }) = refused else {
         panic!("{refused:?}")
@@ -288,7 +293,7 @@ fn finds_a_signature_of_another_key() {
         now: now(),
     };
 
-    let refused = check(&[own.der().clone(), AUTHORITY.issuer.der().clone()], wanted);
+    let refused = judged(&[own.der().clone(), AUTHORITY.issuer.der().clone()], wanted);
 
     let Err(MintRefusal::Lint { reason }) = refused else {
         panic!("{refused:?}")
@@ -384,8 +389,38 @@ fn finds_what_stands_after_the_certificate_and_a_chain_without_an_issuer() {
     };
     let own = AUTHORITY.issuer.der().clone();
     let longer = CertificateDer::from([own.as_ref(), &[0]].concat());
+    let above = Above::read(&own).unwrap();
 
     for chain in [vec![], vec![own.clone()], vec![longer, own]] {
-        assert!(check(&chain, wanted).is_err(), "{}", chain.len());
+        assert!(check(&chain, &above, wanted).is_err(), "{}", chain.len());
     }
+}
+
+#[test]
+fn finds_another_intermediate_than_the_one_that_was_read() {
+    let (names, spki) = (dns_names(), AUTHORITY.subject.subject_public_key_info());
+    let wanted = Wanted {
+        spiffe_id: &AUTHORITY.id,
+        dns_names: &names,
+        spki: &spki,
+        serial: &SERIAL,
+        ends: now() + LIFE,
+        now: now(),
+    };
+    let validity = Validity {
+        from: now(),
+        to: now() + LIFE,
+    };
+    let params = profile::svid("shop", &AUTHORITY.id, &names, (&SERIAL, validity)).unwrap();
+    let own = params.signed_by(&AUTHORITY.subject, &AUTHORITY.issuer).unwrap();
+    let (read, other) = (AUTHORITY.issuer.der().clone(), authority(|_| {}).issuer.der().clone());
+    let above = Above::read(&read).unwrap();
+
+    assert!(check(&[own.der().clone(), read], &above, wanted).is_ok());
+    let refused = check(&[own.der().clone(), other], &above, wanted);
+
+    let Err(MintRefusal::Lint { reason }) = refused else {
+        panic!("{refused:?}")
+    };
+    assert_eq!(reason, "the second certificate is not that of the intermediate");
 }
