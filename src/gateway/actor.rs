@@ -4,7 +4,10 @@
 
 use std::time::SystemTime;
 
-use super::{Request, Rules};
+use super::{
+    Request, Rules,
+    attested::{self, Unattested},
+};
 use crate::attest::{AttestRefusal, Attestation};
 
 /// Step 1: the evidence of the actor, if there is one.
@@ -12,12 +15,15 @@ pub(super) async fn attest(
     rules: &Rules,
     request: &Request,
     now: SystemTime,
-) -> Result<Option<Attestation>, AttestRefusal> {
+) -> Result<Option<Attestation>, Unattested> {
     let Some(evidence) = &request.actor else {
         return Ok(None);
     };
-    match super::attest(rules, evidence, now).await {
+    match attested::attest(rules, evidence, now).await {
         Ok(attestation) => Ok(Some(attestation)),
-        Err(refusal) => Err(AttestRefusal::Actor(Box::new(refusal))),
+        Err(Unattested { refusal, by }) => Err(Unattested {
+            refusal: AttestRefusal::Actor(Box::new(refusal)),
+            by,
+        }),
     }
 }

@@ -7,11 +7,11 @@ use std::net::IpAddr;
 use super::{
     Gateway, Rules,
     answer::{Cause, Denied, Refused},
-    attest,
+    attested::{Unattested, attest},
 };
 use crate::{
     attest::{
-        AttestRefusal, Attestor, Evidence, ExchangeId,
+        AttestRefusal, Attestor, AttestorName, Evidence, ExchangeId,
         joining::{self, JoinToken, Kept, KeyTerms, NewKey},
         unclaimed,
     },
@@ -54,7 +54,11 @@ enum Found {
     /// The key is the machine's already: an answer got lost, and the machine asks again.
     Already(Box<BoundKeyRow>),
     /// A replaced key asks for another one: somebody has a copy of what the machine had before.
-    Copied { machine: String, registration: String },
+    Copied {
+        by: Option<AttestorName>,
+        machine: String,
+        registration: String,
+    },
     /// The key is to be kept.
     New(Box<Kept>),
 }
@@ -92,11 +96,18 @@ impl Gateway {
         id: &ExchangeId,
         request: &KeyRequest,
     ) -> Result<Released<MachineKey>, Refused> {
-        let draft = |kind| Draft::new(kind, id).from_address(request.source);
+        let denial = |unattested: Unattested| {
+            let draft = Draft::new(EntryKind::Denial, id).from_address(request.source);
+            unattested.told_in(draft, &request.evidence)
+        };
         match self.found(rules, request).await {
             Ok(Found::New(kept)) => self.commit_key(rules, (id, request), *kept).await,
             Ok(Found::Already(row)) => self.answer_again(rules, (id, request), *row).await,
-            Ok(Found::Copied { machine, registration }) => {
+            Ok(Found::Copied {
+                by,
+                machine,
+                registration,
+            }) => {
                 tracing::warn!(
                     machine = %text(&machine),
                     registration = %text(&registration),
@@ -108,16 +119,14 @@ impl Gateway {
                     self.clock.now() + joining::DEFAULT_LIFE,
                 );
                 let refusal = AttestRefusal::KeySuperseded { machine, registration };
-                Err(self.deny_key(id, (draft(EntryKind::Denial), Some(lock)), refusal).await)
+                Err(self.deny_key(id, denial(Unattested { refusal, by }), Some(lock)).await)
             }
-            Err(refusal) if refusal.is_proven() => {
-                Err(self.deny_key(id, (draft(EntryKind::Denial), None), refusal).await)
-            }
-            Err(refusal) => Err(Refused::Unrecorded(refusal.into())),
+            Err(unattested) if unattested.refusal.is_proven() => Err(self.deny_key(id, denial(unattested), None).await),
+            Err(Unattested { refusal, .. }) => Err(Refused::Unrecorded(refusal.into())),
         }
     }
 
-    async fn found(&self, rules: &Rules, request: &KeyRequest) -> Result<Found, AttestRefusal> {
+    async fn found(&self, rules: &Rules, request: &KeyRequest) -> Result<Found, Unattested> {
         let (evidence, now) = (&request.evidence, self.clock.now());
         if JoinToken::is_begun_in(evidence.token_unverified()) {
             for keeper in rules.attestors.iter().filter_map(|attestor| attestor.keeps_keys()) {
@@ -125,7 +134,7 @@ impl Gateway {
                     return Ok(Found::New(Box::new(kept)));
                 }
             }
-            return Err(unclaimed::refusal(evidence));
+            return Err(unclaimed::refusal(evidence).into());
         }
         match attest(rules, evidence, now).await {
             Ok(attestation) => {
@@ -136,15 +145,22 @@ impl Gateway {
                 let kept = keeper.rotate(attestation, &request.key, now).await?;
                 Ok(Found::New(Box::new(kept)))
             }
-            Err(AttestRefusal::KeySuperseded { machine, registration }) => {
+            Err(Unattested {
+                refusal: AttestRefusal::KeySuperseded { machine, registration },
+                by,
+            }) => {
                 let known = self.key_row(request.key.thumbprint()).await?;
                 let current = |row: &BoundKeyRow| row.registration == registration && is_current(row);
                 Ok(match known.filter(current) {
                     Some(row) => Found::Already(Box::new(row)),
-                    None => Found::Copied { machine, registration },
+                    None => Found::Copied {
+                        by,
+                        machine,
+                        registration,
+                    },
                 })
             }
-            Err(refusal) => Err(refusal),
+            Err(unattested) => Err(unattested),
         }
     }
 
@@ -212,8 +228,8 @@ impl Gateway {
     async fn deny_key(
         &self,
         id: &ExchangeId,
-        (draft, ledger): (Draft, Option<LedgerUse>),
-        refusal: AttestRefusal,
+        (draft, refusal): (Draft, AttestRefusal),
+        ledger: Option<LedgerUse>,
     ) -> Refused {
         let denial = Denied::new(id, None, refusal.into());
         let entry = denial.entry(draft);

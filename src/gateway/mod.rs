@@ -6,6 +6,7 @@
 mod actor;
 pub mod answer;
 pub mod ask;
+mod attested;
 mod follow;
 mod leg;
 pub mod machine_key;
@@ -22,10 +23,7 @@ pub use answer::{Answer, Granted, Refused};
 pub use ask::{Ask, Asked};
 
 use crate::{
-    attest::{
-        AttestRefusal, Attestation, Attestor, Evidence, ExchangeId, Freshness, Possession, Verdict, unclaimed,
-        verify_client_certificate,
-    },
+    attest::{AttestRefusal, Attestor, Evidence, ExchangeId, Freshness},
     audit::{Draft, EntryKind, Group, Recorded, Trail},
     authorize::{Policy, RelyingPartyName, lock::Locks},
     clock::Clock,
@@ -33,7 +31,7 @@ use crate::{
     identify::{Registry, Unidentified, Workload},
     mint::{Minter, csr::SubjectPublicKey},
     secret::Random,
-    store::{Binding, Store},
+    store::Store,
 };
 
 /// One request: evidence, and the relying parties whose credentials are wanted.
@@ -110,17 +108,20 @@ impl Gateway {
     async fn known(&self, request: &Request, now: SystemTime) -> Result<Known, Box<Answer>> {
         let id = ExchangeId::draw(&*self.random, now).map_err(|refusal| Answer::failed(None, refusal))?;
         let rules = self.rules.load_full();
-        let attested = match attest(&rules, &request.evidence, now).await {
-            Ok(attestation) => self.resumed(attestation, now).await,
-            Err(refusal) => Err(refusal),
-        };
-        let attestation = match attested {
+        let draft = || Draft::new(EntryKind::Denial, &id).from_address(request.source);
+        let attestation = match self.attested(&rules, &request.evidence, now).await {
             Ok(attestation) => attestation,
-            Err(refusal) => return Err(self.unattested(&id, request, refusal).await.into()),
+            Err(unattested) => {
+                let told = unattested.told_in(draft(), &request.evidence);
+                return Err(self.unattested(&id, told).await.into());
+            }
         };
         let acting = match actor::attest(&rules, request, now).await {
             Ok(acting) => acting,
-            Err(refusal) => return Err(self.unattested(&id, request, refusal).await.into()),
+            Err(unattested) => {
+                let told = unattested.told_beside(draft().about(&attestation), request.actor.as_ref());
+                return Err(self.unattested(&id, told).await.into());
+            }
         };
         match rules.registry.identify_both(attestation, acting) {
             Ok(workload) => {
@@ -167,7 +168,11 @@ impl Gateway {
                     workload = workload.standing_until(stands_until);
                     known_standing = true;
                 }
-                Ok(Recorded::Earlier(_)) => return self.unattested(&id, &request, AttestRefusal::SessionOver).await,
+                Ok(Recorded::Earlier(_)) => {
+                    let draft = Draft::new(EntryKind::Denial, &id).from_address(request.source);
+                    let told = (draft.of(&workload), AttestRefusal::SessionOver);
+                    return self.unattested(&id, told).await;
+                }
                 Ok(Recorded::Refused { committed, refusal }) => {
                     return Answer::refused(&id, refusal, &request, &committed);
                 }
@@ -177,70 +182,7 @@ impl Gateway {
     }
 }
 
-/// Step 1: the first attestor that does not say `NotMine` decides.
-async fn attest(rules: &Rules, evidence: &Evidence, now: SystemTime) -> Result<Attestation, AttestRefusal> {
-    for attestor in &rules.attestors {
-        match attestor.judge(evidence, now).await {
-            Verdict::Attested(attestation) => {
-                refuse_fallen_certificate(rules, evidence, &attestation, now)?;
-                return Ok(*attestation);
-            }
-            Verdict::NotMine => {}
-            Verdict::Refused(refusal) => return Err(refusal),
-        }
-    }
-    Err(unclaimed::refusal(evidence))
-}
-
-/// Lets the certificate of a connection bind evidence only while it holds itself: a connection may outlive it (T-04).
-fn refuse_fallen_certificate(
-    rules: &Rules,
-    evidence: &Evidence,
-    attestation: &Attestation,
-    now: SystemTime,
-) -> Result<(), AttestRefusal> {
-    let (Possession::Certificate(certificate), Some(_ledger)) = (evidence.possession(), attestation.ledger()) else {
-        return Ok(());
-    };
-    let reason = match verify_client_certificate(&rules.attestors, certificate, now) {
-        None => "no configured attestor takes the client certificate of the connection".to_owned(),
-        Some(Ok(_svid)) => return Ok(()),
-        Some(Err(refused)) => format!("the client certificate of the connection holds no more: {refused}"),
-    };
-    Err(AttestRefusal::Unverifiable { reason })
-}
-
 impl Gateway {
-    /// Lets expired evidence stand only as a resume: bound to a key at its first use, and within its standing.
-    async fn resumed(&self, attestation: Attestation, now: SystemTime) -> Result<Attestation, AttestRefusal> {
-        let Some(ledger) = attestation
-            .ledger()
-            .filter(|_| attestation.freshness() == Freshness::Expired)
-        else {
-            return Ok(attestation);
-        };
-        let row = self
-            .store
-            .ledger_row(ledger.key)
-            .await
-            .map_err(|source| AttestRefusal::LedgerUnavailable { source })?;
-        match row {
-            None => Err(AttestRefusal::ResumeUnknown),
-            Some(row) if row.binding == Binding::Bearer || row.binding != ledger.binding => Err(AttestRefusal::Stolen),
-            Some(row) if row.stands_until <= now => Err(AttestRefusal::SessionOver),
-            Some(row) => Ok(attestation.standing_until(row.stands_until)),
-        }
-    }
-
-    /// Records a refusal of evidence whose signature held; anything less proves nothing and is only counted.
-    async fn unattested(&self, id: &ExchangeId, request: &Request, refusal: AttestRefusal) -> Answer {
-        if !refusal.is_proven() {
-            return Answer::failed(Some(id), refusal);
-        }
-        let draft = Draft::new(EntryKind::Denial, id).from_address(request.source);
-        self.deny(id, draft, refusal.into()).await
-    }
-
     async fn unidentified(&self, id: &ExchangeId, request: &Request, refusal: Unidentified) -> Answer {
         let ledger = refusal.attestation().ledger().cloned();
         let draft = Draft::new(EntryKind::Denial, id).from_address(request.source);

@@ -67,7 +67,11 @@ impl Gateway {
                     known_standing = true;
                     continue;
                 }
-                Ok(Recorded::Earlier(_)) => self.unattested(&id, &request, AttestRefusal::SessionOver).await,
+                Ok(Recorded::Earlier(_)) => {
+                    let draft = Draft::new(EntryKind::Denial, &id).from_address(request.source);
+                    let told = (draft.of(&workload), AttestRefusal::SessionOver);
+                    self.unattested(&id, told).await
+                }
                 Ok(Recorded::Refused { committed, refusal }) => Answer::refused(&id, refusal, &request, &committed),
                 Err(refusal) => Answer::failed(Some(&id), refusal),
             };

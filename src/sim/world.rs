@@ -154,6 +154,7 @@ pub fn configuration(world: &World, gateway: &GatewayPlace<'_>) -> Result<String
         table.insert("name".to_owned(), cloud.name.into());
         parties.extend(["[[relying_party]]\n", &toml::to_string(&table)?, "\n"]);
     }
+    parties.push_str(VAULT);
     Ok([
         gateway_tables(world, gateway),
         workload_tables(world),
@@ -282,6 +283,10 @@ fn grant_table(world: &World) -> String {
     }
     text
 }
+
+/// A service of the operator's own that no grant names, so that a refusal of policy can be seen.
+const VAULT: &str =
+    "[[relying_party]]\nname = \"vault-dev\"\nkind = \"svid\"\naudience = \"https://vault.dev.cambio.test\"\n\n";
 
 const BY_CERTIFICATE: &str = "aws-x509-dev";
 

@@ -226,6 +226,22 @@ async fn an_actor_without_a_name_is_told_as_such_and_leaves_its_evidence_beside_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_refused_actor_token_leaves_whose_it_was_beside_what_the_subject_proved() {
+    let world = world().await;
+    let token = world.sign(world.job().with("event_name", "pull_request"));
+
+    let refused = world.acted(&world.good(), &token, "inner", &[]).await;
+
+    assert_eq!(refused.code(), "attest.event_forbidden", "{}", refused.text);
+    let entries = world.trail_of(&refused.text_at("/exchange_id")).await;
+    let (subject, actor) = (&entries[0]["evidence"], &entries[0]["actor"]["evidence"]);
+    assert_eq!(subject["attributes"]["ci.repo_id"], json!("74"), "{entries:?}");
+    assert_eq!((&actor["attestor"], actor.get("attributes")), (&json!("github"), None));
+    let sha256 = cambio::secret::Digest::of(token.as_bytes()).to_string();
+    assert_eq!(actor["sha256"], json!(sha256));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_credential_is_not_held_for_another_actor_token_of_the_same_agent() {
     let world = world().await;
     let (one, two) = (world.agent().await, world.agent().await);

@@ -227,6 +227,11 @@ async fn a_copy_that_rotates_locks_the_machine() {
     assert_eq!(listed(&world).await[0]["state"], "locked");
     let entries = world.trail_of(&copied.text_at("/exchange_id")).await;
     assert_eq!(entries[0]["code"], "attest.key_superseded", "{entries:?}");
+    assert_eq!(entries[0]["evidence"]["attestor"], "plant", "{entries:?}");
+    assert_eq!(
+        entries[0]["detail"],
+        "a later key took the place of this one of machine `press-7`"
+    );
     let metrics = world.admin("GET", "/metrics", None).await.text;
     assert!(metrics.contains("code=\"attest.key_superseded\""), "{metrics}");
 }

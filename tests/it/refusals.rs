@@ -815,7 +815,22 @@ async fn evidence_that_is_at_fault() {
         let (status, found) = refused_on_both(&world, make).await;
 
         assert_eq!((status, found.as_str()), (400, *code));
+        let token = make(&world);
+        let refused = world.exchange(&token, &["aws-dev"]).await;
+        let entries = world.trail_of(&refused.text_at("/exchange_id")).await;
+        assert_eq!((entries.len(), &entries[0]["code"]), (1, &json!(code)), "{entries:?}");
+        assert_eq!(entries[0]["evidence"], told_of(&world, &token), "{code}");
     }
+}
+
+/// What an entry tells of a job's token whose signature held, though it was refused.
+fn told_of(world: &World, token: &str) -> Value {
+    json!({
+        "attestor": "github",
+        "issuer": world.ci.issuer(),
+        "subject": "repo:octo-org/octo-repo:ref:refs/heads/main",
+        "sha256": Digest::of(token.as_bytes()).to_string(),
+    })
 }
 
 #[tokio::test(flavor = "multi_thread")]

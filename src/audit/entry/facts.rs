@@ -7,20 +7,27 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{bound, text};
-use crate::{attest::Attestation, identify::Workload};
+use crate::{
+    attest::{Attestation, AttestorName, Evidence},
+    identify::Workload,
+    jose::Unverified,
+};
 
 /// What an entry says of the evidence.
 #[derive(Clone, Debug, Serialize)]
 pub struct EvidenceFacts {
     /// The attestor.
     pub attestor: String,
-    /// The issuer.
+    /// The issuer; absent where evidence was refused that is no token.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub issuer: String,
-    /// The issuer's name for the workload.
+    /// The issuer's name for the workload; absent with the issuer.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub subject: String,
     /// SHA-256 of the token.
     pub sha256: String,
-    /// The canonical attributes.
+    /// The canonical attributes; absent where the evidence was refused.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub attributes: BTreeMap<String, String>,
 }
 
@@ -117,6 +124,24 @@ impl EvidenceFacts {
             subject: text(attestation.subject()),
             sha256: attestation.evidence_sha256().to_string(),
             attributes: attributes.map(|(name, value)| (name.to_owned(), text(value))).collect(),
+        }
+    }
+
+    /// Takes what a token says whose signature held, though it was refused.
+    pub(super) fn refused(attestor: &AttestorName, evidence: &Evidence) -> Self {
+        let token = Unverified::parse(evidence.token_unverified().expose()).ok();
+        let claim = |name| {
+            let found = token
+                .as_ref()
+                .and_then(|token| token.claims_unverified().text(name).ok());
+            text(found.flatten().unwrap_or_default())
+        };
+        Self {
+            attestor: attestor.to_string(),
+            issuer: claim("iss"),
+            subject: claim("sub"),
+            sha256: evidence.sha256().to_string(),
+            attributes: BTreeMap::new(),
         }
     }
 

@@ -11,7 +11,7 @@ use std::time::SystemTime;
 use serde::{Serialize, Serializer};
 
 use crate::{
-    attest::{AttestRefusal, Attestation, ExchangeId},
+    attest::{AttestRefusal, Attestation, AttestorName, Evidence, ExchangeId},
     authorize::Permission,
     clock,
     secret::Digest,
@@ -181,6 +181,21 @@ impl Draft {
     #[must_use]
     pub fn about(mut self, attestation: &Attestation) -> Self {
         self.evidence = Some(EvidenceFacts::of(attestation));
+        self
+    }
+
+    /// Adds what refused evidence says; only where the refusal is proven, which means that its signature held.
+    #[must_use]
+    pub fn about_refused(mut self, attestor: &AttestorName, evidence: &Evidence) -> Self {
+        self.evidence = Some(EvidenceFacts::refused(attestor, evidence));
+        self
+    }
+
+    /// Does the same for the evidence of whoever would have acted.
+    #[must_use]
+    pub fn about_refused_actor(mut self, attestor: &AttestorName, evidence: &Evidence) -> Self {
+        let facts = self.actor.get_or_insert_default();
+        facts.evidence = Some(EvidenceFacts::refused(attestor, evidence));
         self
     }
 
