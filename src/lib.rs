@@ -24,6 +24,7 @@ pub mod spiffe;
 pub mod store;
 pub mod trust;
 
+pub mod bounded_file;
 pub mod clock;
 pub mod name;
 pub mod secret;

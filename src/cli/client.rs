@@ -22,6 +22,7 @@ use super::{
 };
 use crate::{
     attest::challenge::CHALLENGE_CHARACTERS,
+    bounded_file::{self, MAX_AUTHORITIES_BYTES},
     http::routes::{bound_keys, challenge, exchange, token, whoami},
     secret::Secret,
 };
@@ -291,7 +292,7 @@ pub(super) async fn read(mut response: Response, limit: usize) -> Result<Option<
 
 fn authorities(file: &Path) -> anyhow::Result<Vec<Certificate>> {
     let unreadable = || format!("the certificate authorities in `{}` cannot be read", file.display());
-    let pem = std::fs::read(file).with_context(unreadable)?;
+    let pem = bounded_file::read_or_wait(file, MAX_AUTHORITIES_BYTES).with_context(unreadable)?;
     let found = Certificate::from_pem_bundle(&pem).with_context(unreadable)?;
     if found.is_empty() {
         anyhow::bail!("found no certificate in `{}`, expected at least one", file.display());
@@ -329,6 +330,16 @@ const MAX_BODY_BYTES: usize = 1024 * 1024;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bounded_file::sample;
+
+    #[test]
+    fn takes_1_mib_of_authorities_and_refuses_one_byte_more() {
+        let (most, more) = (sample::authorities(1024 * 1024), sample::authorities(1024 * 1024 + 1));
+
+        assert!(authorities(most.path()).is_ok());
+        let refused = format!("{:#}", authorities(more.path()).unwrap_err());
+        assert!(refused.contains("more than the 1048576 bytes"), "{refused}");
+    }
 
     #[test]
     fn a_gateway_is_an_https_origin() {

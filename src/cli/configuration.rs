@@ -5,8 +5,10 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use zeroize::Zeroizing;
 
 use super::environment::Environment;
+use crate::bounded_file;
 
 /// Where the gateway's configuration lies if nobody says otherwise.
 pub const DEFAULT: &str = "/etc/cambio/cambio.toml";
@@ -23,11 +25,37 @@ pub fn file(named: Option<&Path>, environment: &Environment) -> Option<PathBuf> 
 /// # Errors
 /// Fails where the file cannot be read or is no TOML; the message shows nothing of it.
 pub fn text(file: &Path, section: &str, key: &str) -> anyhow::Result<Option<String>> {
-    let text = std::fs::read_to_string(file);
-    let text = text.with_context(|| format!("the configuration `{}` cannot be read", file.display()))?;
+    let unreadable = || format!("the configuration `{}` cannot be read", file.display());
+    let bytes = Zeroizing::new(bounded_file::read(file, MAX_BYTES).with_context(unreadable)?);
+    let text = std::str::from_utf8(&bytes).with_context(unreadable)?;
     // Not the parser's own message, which repeats the line.
     let table: Option<toml::Table> = text.parse().ok();
     let table = table.with_context(|| format!("`{}` is no TOML, see: cambio check", file.display()))?;
     let value = table.get(section).and_then(|section| section.get(key));
     Ok(value.and_then(toml::Value::as_str).map(str::to_owned))
+}
+
+/// As much as the gateway reads of its configuration.
+const MAX_BYTES: u64 = 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_a_value_of_a_configuration_of_1_mib_and_refuses_one_byte_more() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let length = |bytes: usize| {
+            let url = "[store]\nurl = \"sqlite:///a\"\n";
+            std::fs::write(file.path(), format!("{url}{}", "#".repeat(bytes - url.len()))).unwrap();
+            text(file.path(), "store", "url")
+        };
+
+        assert_eq!(length(1024 * 1024).unwrap().as_deref(), Some("sqlite:///a"));
+        let refused = format!("{:#}", length(1024 * 1024 + 1).unwrap_err());
+        assert!(
+            refused.contains("cannot be read: found more than the 1048576 bytes"),
+            "{refused}"
+        );
+    }
 }

@@ -3,7 +3,7 @@
 //! No session tickets that outlive the certificate, no resumption where clients have certificates, never a plain-text
 //! fallback.
 
-use std::{fs, io, path::Path, sync::Arc};
+use std::{io, path::Path, sync::Arc};
 
 use arc_swap::ArcSwap;
 use rustls::{
@@ -15,6 +15,8 @@ use rustls::{
     },
     sign::CertifiedKey,
 };
+
+use crate::bounded_file;
 
 /// Our certificate; replaced whole when its files change.
 #[derive(Debug)]
@@ -110,8 +112,8 @@ impl ResolvesServerCert for Certificate {
 }
 
 fn read(certificate: &Path, key: &Path, provider: &CryptoProvider) -> Result<CertifiedKey, CertificateRefused> {
-    let bytes = |path: &Path| {
-        fs::read(path).map_err(|source| CertificateRefused::Read {
+    let bytes = |path: &Path, most: u64| {
+        bounded_file::read(path, most).map_err(|source| CertificateRefused::Read {
             path: path.display().to_string(),
             source,
         })
@@ -120,15 +122,77 @@ fn read(certificate: &Path, key: &Path, provider: &CryptoProvider) -> Result<Cer
         path: path.display().to_string(),
         expected,
     };
-    let chain: Vec<_> = CertificateDer::pem_slice_iter(&bytes(certificate)?)
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(&bytes(certificate, MAX_CHAIN_BYTES)?)
         .filter_map(Result::ok)
         .collect();
     if chain.is_empty() {
         return Err(missing(certificate, "PEM certificate"));
     }
-    let key_bytes = zeroize::Zeroizing::new(bytes(key)?);
+    let key_bytes = zeroize::Zeroizing::new(bytes(key, MAX_KEY_BYTES)?);
     let private = PrivateKeyDer::from_pem_slice(&key_bytes)
         .ok()
         .ok_or_else(|| missing(key, "PEM private key"))?;
     CertifiedKey::from_der(chain, private, provider).map_err(CertificateRefused::Mismatch)
+}
+
+/// As much as the configuration's check takes: a long chain is a few KiB.
+pub const MAX_CHAIN_BYTES: u64 = 256 * 1024;
+/// As much as the configuration's check takes of a key.
+const MAX_KEY_BYTES: u64 = 64 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, io::ErrorKind};
+
+    use rcgen::{CertificateParams, KeyPair};
+
+    use super::*;
+
+    /// A certificate and its key, and the files that they are written into.
+    struct Files {
+        directory: tempfile::TempDir,
+        certificate: String,
+        key: String,
+    }
+
+    impl Files {
+        fn new() -> Self {
+            let key = KeyPair::generate().unwrap();
+            Self {
+                directory: tempfile::tempdir().unwrap(),
+                certificate: CertificateParams::default().self_signed(&key).unwrap().pem(),
+                key: key.serialize_pem(),
+            }
+        }
+
+        /// Writes both, each with so many bytes.
+        fn load(&self, certificate_bytes: u64, key_bytes: u64) -> Result<Arc<Certificate>, CertificateRefused> {
+            let path = |name: &str| self.directory.path().join(name);
+            for (name, text, bytes) in [
+                ("tls.crt", &self.certificate, certificate_bytes),
+                ("tls.key", &self.key, key_bytes),
+            ] {
+                let room = usize::try_from(bytes).unwrap() - text.len();
+                fs::write(path(name), format!("{text}{}", "\n".repeat(room))).unwrap();
+            }
+            Certificate::load(&path("tls.crt"), &path("tls.key"))
+        }
+
+        /// Returns which file could not be read, for it was too long.
+        fn too_large(&self, certificate_bytes: u64, key_bytes: u64) -> String {
+            match self.load(certificate_bytes, key_bytes).unwrap_err() {
+                CertificateRefused::Read { path, source } if source.kind() == ErrorKind::FileTooLarge => path,
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn takes_a_chain_and_a_key_of_the_greatest_length_and_refuses_one_byte_more_of_each() {
+        let files = Files::new();
+
+        assert!(files.load(256 * 1024, 64 * 1024).is_ok());
+        assert!(files.too_large(256 * 1024 + 1, 64 * 1024).ends_with("tls.crt"));
+        assert!(files.too_large(256 * 1024, 64 * 1024 + 1).ends_with("tls.key"));
+    }
 }

@@ -10,6 +10,7 @@ use std::{
 ///
 /// A step may name every public type of earlier steps, never of later ones.
 const ALLOWED: &[(&str, &[&str])] = &[
+    ("bounded_file", &[]),
     ("clock", &[]),
     ("mutated", &[]),
     ("name", &[]),
@@ -22,7 +23,17 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("fetch", &["clock", "secret"]),
     (
         "attest",
-        &["jose", "spiffe", "trust", "store", "fetch", "clock", "secret", "name"],
+        &[
+            "jose",
+            "spiffe",
+            "trust",
+            "store",
+            "fetch",
+            "bounded_file",
+            "clock",
+            "secret",
+            "name",
+        ],
     ),
     (
         "identify",
@@ -60,6 +71,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "spiffe",
             "trust",
             "store",
+            "bounded_file",
             "clock",
             "secret",
             "name",
@@ -114,6 +126,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "store",
             "telemetry",
             "fetch",
+            "bounded_file",
             "clock",
             "secret",
             "name",
@@ -154,6 +167,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "store",
             "fetch",
             "telemetry",
+            "bounded_file",
             "clock",
             "secret",
             "name",

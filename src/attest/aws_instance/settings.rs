@@ -5,8 +5,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs::File,
-    io::Read as _,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -15,11 +13,14 @@ use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use serde::Deserialize;
 
 use super::{RegionSigner, document::Rules};
-use crate::attest::{
-    Misconfigured,
-    pkcs7::Certificate,
-    span::Span,
-    table::{self, misconfigured},
+use crate::{
+    attest::{
+        Misconfigured,
+        pkcs7::Certificate,
+        span::Span,
+        table::{self, misconfigured},
+    },
+    bounded_file,
 };
 
 /// The table, without `name` and `kind`.
@@ -127,13 +128,7 @@ impl Settings {
 
 /// Reads the certificates of a region: one, or two while AWS replaces it.
 fn certificates(path: &Path) -> Result<Vec<Certificate>, String> {
-    let mut pem = Vec::new();
-    let file = File::open(path).map_err(|why| why.to_string())?;
-    let read = file.take(MAX_FILE_BYTES + 1).read_to_end(&mut pem);
-    read.map_err(|why| why.to_string())?;
-    if pem.len() as u64 > MAX_FILE_BYTES {
-        return Err(format!("found more than the {MAX_FILE_BYTES} bytes expected at most"));
-    }
+    let pem = bounded_file::read(path, MAX_FILE_BYTES).map_err(|why| why.to_string())?;
     let found: Result<Vec<CertificateDer<'_>>, _> = CertificateDer::pem_slice_iter(&pem).collect();
     let found = found.map_err(|why| why.to_string())?;
     if found.is_empty() || found.len() > MAX_CERTIFICATES {

@@ -16,12 +16,15 @@ use super::{
     managed_identity::{ALGORITHMS, ManagedIdentity, Tenant},
     resource::is_guid,
 };
-use crate::attest::{
-    AttestorContext, Misconfigured,
-    issuer_keys::key_source::{Asked, Reach},
-    pkcs7::Certificate,
-    span::Span,
-    table::{self, misconfigured},
+use crate::{
+    attest::{
+        AttestorContext, Misconfigured,
+        issuer_keys::key_source::{Asked, Reach},
+        pkcs7::Certificate,
+        span::Span,
+        table::{self, misconfigured},
+    },
+    bounded_file,
 };
 
 /// The table, without `name` and `kind`.
@@ -187,13 +190,8 @@ fn authorities(key: &str, file: &Path) -> Result<Vec<Certificate>, Misconfigured
         );
         misconfigured("config.attested_authorities", key, problem)
     };
-    let length = std::fs::metadata(file)
-        .map_err(|error| refused(format!("cannot be read: {error}")))?
-        .len();
-    if length > MAX_FILE_BYTES {
-        return Err(refused(format!("has {length} bytes")));
-    }
-    let pem = std::fs::read(file).map_err(|error| refused(format!("cannot be read: {error}")))?;
+    let pem = bounded_file::read(file, MAX_FILE_BYTES);
+    let pem = pem.map_err(|error| refused(format!("cannot be read: {error}")))?;
     let found = certificates(&pem).map_err(|error| refused(format!("is refused: {error}")))?;
     match found.len() {
         1..=MAX_AUTHORITIES => Ok(found),

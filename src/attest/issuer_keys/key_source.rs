@@ -2,15 +2,12 @@
 //!
 //! It must never leave it open which of them counts, and never read more of a file than would be fetched.
 
-use std::{
-    fs::{self, File},
-    io::Read as _,
-    path::Path,
-};
+use std::path::Path;
 
 use super::{Entrance, IssuerKeys, KeySource, Keys, discovery};
 use crate::{
     attest::{Misconfigured, table::misconfigured},
+    bounded_file::{self, MAX_AUTHORITIES_BYTES},
     fetch::{AddressBlock, Fetch, Origin, OriginRefused, OriginSettings, SizeLimit},
     jose::{Algorithm, KeySet},
 };
@@ -106,7 +103,8 @@ impl Reach<'_> {
         let Some(file) = self.ca_file else {
             return Ok(None);
         };
-        fs::read(file).map(Some).map_err(|error| {
+        let pem = bounded_file::read(file, MAX_AUTHORITIES_BYTES);
+        pem.map(Some).map_err(|error| {
             let problem = format!("`{}` cannot be read: {error}", file.display());
             misconfigured("config.ca_file", &format!("{}ca_file", self.table), problem)
         })
@@ -123,16 +121,11 @@ impl Reach<'_> {
 
 fn pinned(file: &Path, algorithms: &[Algorithm], issuer: &str) -> Result<KeySet, Misconfigured> {
     let refused = |why: String| {
-        let problem = format!("`{}` {why}, expected a JWK set", file.display());
+        let problem = format!("`{}` {why}", file.display());
         misconfigured("config.jwks_file", "jwks_file", problem)
     };
-    let limit = SizeLimit::Document.bytes();
-    let mut bytes = Vec::new();
-    let opened = File::open(file).map_err(|error| refused(format!("cannot be read: {error}")))?;
-    let read = opened.take(limit as u64 + 1).read_to_end(&mut bytes);
-    read.map_err(|error| refused(format!("cannot be read: {error}")))?;
-    if bytes.len() > limit {
-        return Err(refused(format!("has more than {limit} bytes")));
-    }
-    KeySet::parse_issued(&bytes, algorithms, issuer).map_err(|error| refused(format!("is refused: {error}")))
+    let bytes = bounded_file::read(file, SizeLimit::Document.bytes() as u64);
+    let bytes = bytes.map_err(|error| refused(format!("cannot be read: {error}")))?;
+    KeySet::parse_issued(&bytes, algorithms, issuer)
+        .map_err(|error| refused(format!("is refused, expected a JWK set: {error}")))
 }

@@ -3,22 +3,24 @@
 //!
 //! It must never load a file of which anything had to be left out because it is broken.
 
-use std::{error::Error, fs::File, io::Read as _, path::Path};
+use std::{error::Error, io::ErrorKind, path::Path};
 
 use crate::{
     attest::{Misconfigured, table::misconfigured},
+    bounded_file,
     spiffe::{Bundle, IgnoredReason, TrustDomain},
 };
 
 /// Reads the bundle of `trust_domain`; `at` is the key of the configuration that names the file.
 pub(super) fn read(trust_domain: &TrustDomain, path: &Path, at: &str) -> Result<Bundle, Misconfigured> {
     let shown = path.display();
-    let bytes =
-        bytes(path).map_err(|why| misconfigured("config.bundle_unreadable", at, format!("`{shown}`: {why}")))?;
-    if bytes.len() > MAX_BYTES {
-        let problem = format!("`{shown}` has more than the {MAX_BYTES} bytes expected at most");
-        return Err(misconfigured("config.bundle_oversized", at, problem));
-    }
+    let bytes = bounded_file::read(path, MAX_BYTES).map_err(|why| {
+        let code = match why.kind() {
+            ErrorKind::FileTooLarge => "config.bundle_oversized",
+            _ => "config.bundle_unreadable",
+        };
+        misconfigured(code, at, format!("`{shown}`: {why}"))
+    })?;
     let malformed = |problem: String| misconfigured("config.bundle_malformed", at, format!("`{shown}`: {problem}"));
     let bundle = Bundle::parse(trust_domain.clone(), &bytes).map_err(|refused| malformed(with_causes(&refused)))?;
     if let Some(place) = bundle.surplus().first() {
@@ -48,13 +50,6 @@ pub(super) fn read(trust_domain: &TrustDomain, path: &Path, at: &str) -> Result<
     Ok(bundle)
 }
 
-fn bytes(path: &Path) -> std::io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let limit = u64::try_from(MAX_BYTES).unwrap_or(u64::MAX);
-    File::open(path)?.take(limit + 1).read_to_end(&mut bytes)?;
-    Ok(bytes)
-}
-
 fn with_causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -66,4 +61,4 @@ fn with_causes(error: &dyn Error) -> String {
 }
 
 /// LIMITS.md: a bundle has at most 1 MiB.
-pub(super) const MAX_BYTES: usize = 1024 * 1024;
+pub(super) const MAX_BYTES: u64 = 1024 * 1024;

@@ -471,7 +471,7 @@ fn a_bundle_with_a_key_twice_in_one_object_is_refused() {
 fn a_bundle_of_1_mib_is_taken_and_one_byte_more_refused() {
     let stage = Stage::new();
     let mut bytes = stage.partner.document().to_string().into_bytes();
-    bytes.resize(bundle_file::MAX_BYTES, b' ');
+    bytes.resize(usize::try_from(bundle_file::MAX_BYTES).unwrap(), b' ');
     stage.write(&bytes);
     assert!(stage.configure(&stage.both()).is_ok());
 

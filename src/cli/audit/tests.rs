@@ -232,6 +232,50 @@ async fn t_62_whatever_cannot_be_read_ends_with_1() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn takes_a_key_set_of_1_mib_and_refuses_one_byte_more() {
+    let written = written().await;
+    let mut jwks = std::fs::read_to_string(&written.key).unwrap();
+    let padded = written.world.path().join("padded.jwks");
+
+    for (bytes, exit) in [(1024 * 1024, 0), (1024 * 1024 + 1, 1)] {
+        jwks.extend(std::iter::repeat_n(' ', bytes - jwks.len()));
+        std::fs::write(&padded, &jwks).unwrap();
+
+        let ran = written.verify(&["--key", written.text(&padded)]).await;
+
+        assert_eq!(ran.exit, exit, "{}", ran.stderr);
+        assert_eq!(
+            ran.stderr.contains("more than the 1048576 bytes"),
+            exit == 1,
+            "{}",
+            ran.stderr
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn takes_a_password_of_1_kib_and_refuses_one_byte_more() {
+    let written = written().await;
+    let file = written.world.path().join("password");
+    let variables = vec![("CAMBIO_STORE__PASSWORD_FILE".to_owned(), written.text(&file).to_owned())];
+
+    for (bytes, exit) in [(1024, 0), (1025, 1)] {
+        std::fs::write(&file, "p".repeat(bytes)).unwrap();
+
+        let words = ["audit", "verify", "--store", written.store.as_str()];
+        let ran = ran(FakeClock::at("2026-01-16T14:40:00Z"), variables.clone(), &words).await;
+
+        assert_eq!(ran.exit, exit, "{}", ran.stderr);
+        assert_eq!(
+            ran.stderr.contains("more than the 1024 bytes"),
+            exit == 1,
+            "{}",
+            ran.stderr
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_checkpoint_that_another_key_signed_ends_with_1() {
     let (written, other) = (written().await, written().await);
     let (key, checkpoint) = (written.text(&written.key), other.text(&other.checkpoint));

@@ -6,12 +6,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use serde_json::Value;
+use zeroize::Zeroizing;
 
 use crate::{
     audit::{
         checkpoint::Checkpoint,
         verify::{self, Against, Kept, Report},
     },
+    bounded_file::{self, MAX_AUTHORITIES_BYTES},
     cli::{
         audit::kept,
         configuration,
@@ -123,14 +125,18 @@ fn password(arguments: &Arguments, environment: &Environment) -> anyhow::Result<
     let Some(file) = file else {
         return Ok(None);
     };
-    let text = std::fs::read_to_string(&file);
-    let text = text.with_context(|| format!("the password in `{}` cannot be read", file.display()))?;
+    let unreadable = || format!("the password in `{}` cannot be read", file.display());
+    let bytes = Zeroizing::new(bounded_file::read(&file, MAX_PASSWORD_BYTES).with_context(unreadable)?);
+    let text = std::str::from_utf8(&bytes).with_context(unreadable)?;
     Ok(Some(Secret::new(text.trim_end_matches(['\r', '\n']))))
 }
 
+/// As much as the gateway reads of it.
+const MAX_PASSWORD_BYTES: u64 = 1024;
+
 fn keys(file: &Path) -> anyhow::Result<Vec<PublicKey>> {
     let unusable = || format!("`{}` holds no audit key", file.display());
-    let text = std::fs::read(file).with_context(unusable)?;
+    let text = bounded_file::read_or_wait(file, MAX_AUTHORITIES_BYTES).with_context(unusable)?;
     let document: Value = serde_json::from_slice(&text).with_context(unusable)?;
     let listed = match document.get("keys") {
         Some(Value::Array(keys)) => keys.iter().collect(),

@@ -21,6 +21,7 @@ use super::{
     output::Output,
 };
 use crate::{
+    bounded_file,
     mint::pem,
     spiffe::{Bundle, TrustDomain},
 };
@@ -118,12 +119,8 @@ const ANY: &str = "unnamed";
 const MAX_BYTES: u64 = 1024 * 1024;
 
 fn file(path: &Path) -> Result<Vec<u8>, Failure> {
-    let read = || {
-        let found = std::fs::metadata(path)?.len();
-        anyhow::ensure!(found <= MAX_BYTES, "found {found} bytes, expected at most {MAX_BYTES}");
-        anyhow::Ok(std::fs::read(path)?)
-    };
-    let bytes = read().with_context(|| format!("`{}` cannot be read", path.display()));
+    let bytes = bounded_file::read_or_wait(path, MAX_BYTES);
+    let bytes = bytes.with_context(|| format!("`{}` cannot be read", path.display()));
     bytes.map_err(Failure::from)
 }
 

@@ -60,6 +60,25 @@ async fn a_bundle_of_another_trust_domain_or_with_an_unusable_key_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn shows_a_bundle_of_1_mib_and_refuses_one_byte_more() {
+    let world = Surroundings::new().await;
+    let directory = tempfile::tempdir().unwrap();
+    let mut own = world.runs(&["bundle", "export"]).await.stdout;
+    let mut show = async |bytes: usize| {
+        own.extend(std::iter::repeat_n(' ', bytes - own.len()));
+        let file = written(&directory, "padded.json", &own);
+        world.runs(&["bundle", "show", &file]).await
+    };
+
+    let most = show(1024 * 1024).await;
+    let more = show(1024 * 1024 + 1).await;
+
+    assert_eq!((most.exit, more.exit), (0, 1), "{}", most.stderr);
+    assert!(more.stderr.contains("more than the 1048576 bytes"), "{}", more.stderr);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_key_that_is_gone_and_a_sequence_that_went_back_are_told() {
     let world = Surroundings::new().await;
     let directory = tempfile::tempdir().unwrap();

@@ -9,10 +9,13 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::{KEYS, read, text};
-use crate::cli::{
-    admin_socket::AdminSocket,
-    failure::Failure,
-    output::{Format, Output},
+use crate::{
+    bounded_file,
+    cli::{
+        admin_socket::AdminSocket,
+        failure::Failure,
+        output::{Format, Output},
+    },
 };
 
 /// Arguments of `cambio keys csr`.
@@ -94,12 +97,9 @@ pub(super) async fn install(
 }
 
 fn chain(file: &Path) -> Result<String, Failure> {
-    let read = || {
-        let found = std::fs::metadata(file)?.len();
-        anyhow::ensure!(found <= MAX_BYTES, "found {found} bytes, expected at most {MAX_BYTES}");
-        anyhow::Ok(std::fs::read_to_string(file)?)
-    };
-    let text = read().with_context(|| format!("`{}` cannot be read", file.display()));
+    let unreadable = || format!("`{}` cannot be read", file.display());
+    let bytes = bounded_file::read_or_wait(file, MAX_BYTES).with_context(unreadable)?;
+    let text = String::from_utf8(bytes).with_context(unreadable);
     text.map_err(Failure::from)
 }
 
@@ -181,7 +181,11 @@ mod tests {
         assert!(text.stderr.contains("cambio keys csr"), "{}", text.stderr);
         assert!(!text.stderr.contains("canary"));
         assert!(fits.stderr.contains("holds no certificate"), "{}", fits.stderr);
-        assert!(longer.stderr.contains("expected at most 32768"), "{}", longer.stderr);
+        assert!(
+            longer.stderr.contains("more than the 32768 bytes expected at most"),
+            "{}",
+            longer.stderr
+        );
         world.stop().await;
     }
 }

@@ -29,6 +29,7 @@ use crate::{
         sinks::{self, file::FileSink, stdout::StreamSink},
     },
     authorize::lock::Locks,
+    bounded_file,
     config::{self, Diagnostic, Profile, Settings, assemble::Surroundings, audit::Sink},
     exchange::{budget::Budget, held::HeldCredentials},
     fetch::Fetch,
@@ -43,7 +44,7 @@ use crate::{
         routes::{admin, metadata},
         source::TrustedProxies,
         state::{ExchangeParts, ExchangeState},
-        tls::Certificate,
+        tls::{Certificate, MAX_CHAIN_BYTES},
     },
     mint::{KeyRing, Minter, crl::Revoker, keys::Key, rotation::Engine},
     store::Store,
@@ -296,7 +297,8 @@ const DEVELOPMENT_CA: &[u8] = b"Cambio development CA, do not trust";
 
 fn refuse_development_certificate(path: &Path, profile: Profile) -> anyhow::Result<()> {
     use rustls::pki_types::{CertificateDer, pem::PemObject};
-    let certificate = CertificateDer::from_pem_file(path).context("the certificate cannot be read")?;
+    let pem = bounded_file::read(path, MAX_CHAIN_BYTES).context("the certificate cannot be read")?;
+    let certificate = CertificateDer::from_pem_slice(&pem).context("the certificate cannot be read")?;
     let development = certificate
         .windows(DEVELOPMENT_CA.len())
         .any(|window| window == DEVELOPMENT_CA);

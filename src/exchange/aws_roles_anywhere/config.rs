@@ -18,6 +18,7 @@ use super::{
 use crate::{
     attest::Misconfigured,
     authorize::{LifetimeMode, Terms},
+    bounded_file::{self, MAX_AUTHORITIES_BYTES},
     exchange::aws::arn::{self, RoleArn},
     mint::X509KeyAlgorithm,
     secret::Digest,
@@ -135,7 +136,7 @@ impl Configuration {
         }
         let endpoint = endpoint(table.endpoint.as_deref(), &anchor)?;
         let ca_pem = table.ca_file.as_ref().map(|path| {
-            std::fs::read(path)
+            bounded_file::read(path, MAX_AUTHORITIES_BYTES)
                 .map_err(|why| invalid("ca_file", &format!("`{}` cannot be read: {why}", path.display())))
         });
         let terms = Terms {

@@ -19,6 +19,7 @@ use super::{
 use crate::{
     attest::Misconfigured,
     authorize::{LifetimeMode, Terms},
+    bounded_file::{self, MAX_AUTHORITIES_BYTES},
     exchange::aws::{
         Refusal,
         arn::{self, RoleArn},
@@ -209,7 +210,8 @@ fn endpoint(table: &Table) -> Result<Endpoint, Misconfigured> {
         }
     }
     let ca_pem = table.ca_file.as_ref().map(|path| {
-        std::fs::read(path).map_err(|why| invalid("ca_file", &format!("`{}` cannot be read: {why}", path.display())))
+        bounded_file::read(path, MAX_AUTHORITIES_BYTES)
+            .map_err(|why| invalid("ca_file", &format!("`{}` cannot be read: {why}", path.display())))
     });
     let ca_pem = ca_pem.transpose()?;
     if let Some(pem) = &ca_pem {

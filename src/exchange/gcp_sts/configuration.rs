@@ -12,6 +12,7 @@ use url::Url;
 
 use crate::{
     attest::Misconfigured,
+    bounded_file::{self, MAX_AUTHORITIES_BYTES},
     exchange::{
         RelyingPartyContext,
         gcp_sts::{
@@ -265,7 +266,7 @@ fn endpoint(key: &str, found: String) -> Result<String, Misconfigured> {
 fn certificates(file: Option<&Path>) -> Result<Option<Vec<reqwest::Certificate>>, Misconfigured> {
     let Some(file) = file else { return Ok(None) };
     let refuse = |why: String| misconfigured("ca_file", format!("cannot read `{}`: {why}", file.display()));
-    let pem = std::fs::read(file).map_err(|why| refuse(why.to_string()))?;
+    let pem = bounded_file::read(file, MAX_AUTHORITIES_BYTES).map_err(|why| refuse(why.to_string()))?;
     let certificates = reqwest::Certificate::from_pem_bundle(&pem).map_err(|why| refuse(why.to_string()))?;
     if certificates.is_empty() {
         return Err(refuse("found no certificate, expected PEM".to_owned()));

@@ -165,6 +165,19 @@ fn what_cannot_be_read_is_refused_at_load() {
 }
 
 #[test]
+fn takes_1_mib_of_authorities_and_refuses_one_byte_more() {
+    for (bytes, taken) in [(1024 * 1024, true), (1024 * 1024 + 1, false)] {
+        let file = crate::bounded_file::sample::authorities(bytes);
+        let table = format!("{}ca_file = \"{}\"\n", one(), file.path().display());
+
+        let refused = configured(&table).map(|_attestor| ());
+
+        let expected = (!taken).then_some("config.ca_file");
+        assert_eq!(refused.err().map(|refused| refused.code), expected, "{bytes}");
+    }
+}
+
+#[test]
 fn attested_documents_need_subscriptions_and_authorities() {
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name).display().to_string();
@@ -172,12 +185,18 @@ fn attested_documents_need_subscriptions_and_authorities() {
         let one = crate::sim::signed_data::Signer::with(&crate::sim::signed_data::parameters("root", 1), None).unwrap();
         crate::mint::pem::written("CERTIFICATE", one.certificate()).repeat(count)
     };
+    let padded = |bytes: usize| {
+        let one = authority(1);
+        let room = bytes - one.len();
+        one + &"\n".repeat(room)
+    };
     for (name, content) in [
         ("one", authority(1)),
         ("most", authority(32)),
         ("more", authority(33)),
         ("none", String::new()),
-        ("long", "#".repeat(100 * 1024 + 1)),
+        ("longest", padded(100 * 1024)),
+        ("long", padded(100 * 1024 + 1)),
     ] {
         std::fs::write(path(name), content).unwrap();
     }
@@ -191,7 +210,7 @@ fn attested_documents_need_subscriptions_and_authorities() {
     };
     let good = "\"8d10da13-8125-4ba9-a717-bf7490507b3d\"";
 
-    for roots in ["one", "most"] {
+    for roots in ["one", "most", "longest"] {
         assert!(configured(&table(good, roots)).is_ok(), "{roots}");
     }
     for roots in ["more", "none", "long", "missing"] {

@@ -76,7 +76,7 @@ fn refuses_files_that_hold_no_keys() {
         ("{\"keys\":[]}".to_owned(), "is refused"),
         ("not JSON".to_owned(), "is refused"),
         ("{\"keys\":[{\"kty\":\"oct\",\"k\":\"AAAA\"}]}".to_owned(), "is refused"),
-        (" ".repeat(100 * 1024 + 1), "more than 102400 bytes"),
+        (" ".repeat(100 * 1024 + 1), "more than the 102400 bytes"),
     ] {
         std::fs::write(file.path(), &text).unwrap();
         let error = configure(&table(file.path())).unwrap_err();

@@ -2,7 +2,7 @@
 //!
 //! Never takes them from a foreign host over plain HTTP, and never shows them.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use anyhow::{Context as _, anyhow, bail};
 use aws_sdk_sts::config::Credentials;
@@ -11,9 +11,10 @@ use url::{Host, Url};
 use zeroize::Zeroizing;
 
 use super::{
-    super::{Asked, Attest, https, platform::Machine},
+    super::{Asked, Attest, MAX_TOKEN_BYTES, https, platform::Machine},
     metadata::{self, Metadata},
 };
+use crate::bounded_file;
 
 /// A role's credentials, and the region that the workload is in.
 pub(super) struct Role {
@@ -112,22 +113,24 @@ async fn of_container(asked: &Asked<'_>) -> anyhow::Result<Credentials> {
         (None, full) => Url::parse(full.unwrap_or_default()).with_context(|| format!("{FULL} is no URL"))?,
     };
     refuse_foreign(&url)?;
-    let authorization = match asked.variable(AUTHORIZATION_FILE) {
-        None => asked
-            .variable(AUTHORIZATION)
-            .map(|text| Zeroizing::new(text.to_owned())),
-        Some(file) => {
-            let text = std::fs::read_to_string(PathBuf::from(file));
-            Some(Zeroizing::new(
-                text.with_context(|| format!("{AUTHORIZATION_FILE} cannot be read"))?,
-            ))
-        }
-    };
     let mut request = https::neighbour()?.get(url);
-    if let Some(authorization) = authorization {
+    if let Some(authorization) = authorization(asked)? {
         request = request.header("authorization", authorization.as_str());
     }
     parsed(&https::text_of_container(request).await?, "container")
+}
+
+/// What opens the container's endpoint, where anything does.
+fn authorization(asked: &Asked<'_>) -> anyhow::Result<Option<Zeroizing<String>>> {
+    let Some(file) = asked.variable(AUTHORIZATION_FILE) else {
+        let text = asked.variable(AUTHORIZATION);
+        return Ok(text.map(|text| Zeroizing::new(text.to_owned())));
+    };
+    let unreadable = || format!("{AUTHORIZATION_FILE} cannot be read");
+    let bytes = bounded_file::read(Path::new(file), MAX_TOKEN_BYTES as u64).with_context(unreadable)?;
+    let bytes = Zeroizing::new(bytes);
+    let text = std::str::from_utf8(&bytes).with_context(unreadable)?;
+    Ok(Some(Zeroizing::new(text.to_owned())))
 }
 
 /// Plain HTTP to the container's own agent only, as AWS's SDKs have it (clouds.md 5.1).

@@ -2,7 +2,7 @@
 //!
 //! The role's credentials go nowhere but into the signature of one question to STS.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use anyhow::{Context as _, anyhow};
 use aws_sdk_sts::{
@@ -20,9 +20,12 @@ use super::{
     super::{Asked, Evidence, Found, Holder, checked, held},
     role::{Place, Role},
 };
-use crate::cli::{
-    exit::Exit,
-    failure::{Failure, plain},
+use crate::{
+    bounded_file::{self, MAX_AUTHORITIES_BYTES},
+    cli::{
+        exit::Exit,
+        failure::{Failure, plain},
+    },
 };
 
 /// Asks STS, where this workload has a role.
@@ -95,7 +98,8 @@ fn client(asked: &Asked<'_>, role: Role) -> anyhow::Result<Client> {
     let trust = match asked.variable(CA_BUNDLE) {
         None => TrustStore::default(),
         Some(file) => {
-            let pem = std::fs::read(file).with_context(|| format!("{CA_BUNDLE} names a file that cannot be read"))?;
+            let pem = bounded_file::read(Path::new(file), MAX_AUTHORITIES_BYTES);
+            let pem = pem.with_context(|| format!("{CA_BUNDLE} names a file that cannot be read"))?;
             TrustStore::empty().with_native_roots(false).with_pem_certificate(pem)
         }
     };

@@ -235,6 +235,48 @@ async fn a_containers_endpoint_is_named_without_the_path_that_opens_it() {
 }
 
 #[tokio::test]
+async fn takes_16_kib_that_open_a_containers_endpoint_and_refuses_one_byte_more() {
+    let machine = Machine::that_answers().await;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let container = [
+        ("AWS_CONTAINER_CREDENTIALS_FULL_URI", machine.metadata.as_str()),
+        ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", file.path().to_str().unwrap()),
+        ("AWS_REGION", "eu-central-1"),
+    ];
+
+    for (bytes, why, asked) in [
+        (16 * 1024 + 1, "more than the 16384 bytes expected at most", 0),
+        (16 * 1024, "found no JSON, expected credentials", 1),
+    ] {
+        std::fs::write(file.path(), "x".repeat(bytes)).unwrap();
+
+        let failure = machine.finds(Attest::AwsIam, &container).await.unwrap_err();
+
+        assert!(shown(&failure).contains(why), "{bytes}: {}", shown(&failure));
+        assert_eq!(machine.asked().len(), asked, "{bytes}");
+    }
+}
+
+#[tokio::test]
+async fn takes_1_mib_of_authorities_for_sts_and_refuses_one_byte_more() {
+    let machine = Machine::that_answers().await;
+    for (bytes, why) in [
+        (1024 * 1024, "none of STS's"),
+        (1024 * 1024 + 1, "more than the 1048576 bytes expected at most"),
+    ] {
+        let file = crate::bounded_file::sample::authorities(bytes);
+        let sts = [
+            ("AWS_ENDPOINT_URL_STS", machine.metadata.as_str()),
+            ("AWS_CA_BUNDLE", file.path().to_str().unwrap()),
+        ];
+
+        let failure = machine.finds(Attest::AwsIam, &sts).await.unwrap_err();
+
+        assert!(shown(&failure).contains(why), "{bytes}: {}", shown(&failure));
+    }
+}
+
+#[tokio::test]
 async fn an_instances_document_is_never_asked_for_unless_it_is_named() {
     let machine = Machine::that("/latest/meta-data/iam/security-credentials/", Behaviour::Fails(404)).await;
 

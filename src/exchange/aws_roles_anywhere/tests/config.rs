@@ -6,6 +6,7 @@ use super::super::{BUILTIN, CALLS_PER_SECOND, session_name};
 use crate::{
     attest::Misconfigured,
     authorize::{LifetimeMode, RelyingPartyName},
+    bounded_file::sample,
     clock::FakeClock,
     exchange::{RelyingParty, RelyingPartyContext},
     spiffe::TrustDomain,
@@ -151,6 +152,18 @@ fn a_partition_whose_hosts_are_not_known_needs_an_endpoint() {
 fn refuses_an_unknown_key_and_a_ca_file_that_is_not_there() {
     assert!(with("audience = 'x'").unwrap_err().problem.contains("audience"));
     assert_eq!(key_of(with("ca_file = '/nowhere/ca.pem'")), "ca_file");
+}
+
+#[test]
+fn takes_1_mib_of_authorities_and_refuses_one_byte_more() {
+    for (bytes, key) in [(1024 * 1024, None), (1024 * 1024 + 1, Some("ca_file"))] {
+        let file = sample::authorities(bytes);
+        let named = format!("ca_file = '{}'", file.path().display());
+
+        let refused = with(&named).err().map(|refused| refused.key);
+
+        assert_eq!(refused.as_deref(), key, "{bytes}");
+    }
 }
 
 #[test]

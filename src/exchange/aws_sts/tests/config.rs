@@ -6,6 +6,7 @@ use super::super::{BUILTIN, config, session::Holder};
 use crate::{
     attest::{Attributes, Misconfigured},
     authorize::{LifetimeMode, RelyingPartyName},
+    bounded_file::sample,
     clock::FakeClock,
     exchange::{RelyingParty, RelyingPartyContext, aws::role_session},
     spiffe::TrustDomain,
@@ -86,6 +87,18 @@ fn refuses_an_authority_file_without_a_certificate() {
     let problem = refused(&format!("ca_file = '{}'", file.path().display()));
 
     assert_eq!(problem.key, "ca_file");
+}
+
+#[test]
+fn takes_1_mib_of_authorities_and_refuses_one_byte_more() {
+    for (bytes, key) in [(1024 * 1024, None), (1024 * 1024 + 1, Some("ca_file"))] {
+        let file = sample::authorities(bytes);
+        let named = format!("ca_file = '{}'", file.path().display());
+
+        let refused = configure(&format!("{BASE}{named}")).err().map(|refused| refused.key);
+
+        assert_eq!(refused.as_deref(), key, "{bytes}");
+    }
 }
 
 #[test]

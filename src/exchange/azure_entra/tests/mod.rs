@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
+    bounded_file::sample,
     clock::{self, FakeClock},
     exchange::{
         azure_entra::response::{Answer, Granted, read, shown},
@@ -107,6 +108,18 @@ fn each_key_that_is_wrong_is_named_with_what_was_found() {
         assert_eq!(refused.code, "config.azure_entra_invalid");
         let found = table.split('\'').nth(1).unwrap();
         assert!(refused.problem.contains(&format!("`{found}`")), "{table}: {refused}");
+    }
+}
+
+#[test]
+fn takes_1_mib_of_authorities_and_refuses_one_byte_more() {
+    for (bytes, key) in [(1024 * 1024, None), (1024 * 1024 + 1, Some("ca_file"))] {
+        let file = sample::authorities(bytes);
+        let named = format!("ca_file = '{}'", file.path().display());
+
+        let refused = configured(context(), table(&named)).err().map(|refused| refused.key);
+
+        assert_eq!(refused.as_deref(), key, "{bytes}");
     }
 }
 

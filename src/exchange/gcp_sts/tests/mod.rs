@@ -34,6 +34,7 @@ use super::{
 use crate::{
     attest::Misconfigured,
     authorize::{LifetimeMode, RelyingPartyName},
+    bounded_file::sample,
     clock::{Clock as _, FakeClock, unix_seconds},
     exchange::{CloudCredential, CloudRefusal, RelyingParty as _, RelyingPartyContext, credential::Field},
     secret::{Secret, SystemRandom},
@@ -750,6 +751,20 @@ fn each_wrong_value_is_refused_under_its_key() {
     ] {
         let refused = misconfigured(&more);
         assert_eq!(refused.key, key, "{more}: {refused}");
+    }
+}
+
+#[test]
+fn takes_1_mib_of_authorities_and_refuses_one_byte_more() {
+    for (bytes, key) in [(1024 * 1024, None), (1024 * 1024 + 1, Some("ca_file"))] {
+        let file = sample::authorities(bytes);
+        let named = format!("ca_file = '{}'", file.path().display());
+
+        let refused = read(&format!("provider = \"{PROVIDER}\"\n{named}"))
+            .err()
+            .map(|refused| refused.key);
+
+        assert_eq!(refused.as_deref(), key, "{bytes}");
     }
 }
 
