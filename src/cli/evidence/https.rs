@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow, bail};
 use reqwest::{Client, ClientBuilder, RequestBuilder, redirect};
 use serde_json::Value;
-use url::Url;
+use url::{Host, Url};
 use zeroize::Zeroizing;
 
 use super::{MAX_TOKEN_BYTES, checked};
@@ -38,6 +38,37 @@ pub(super) fn address(variable: &str, text: &str) -> anyhow::Result<Url> {
     match url.scheme() {
         "https" => Ok(url),
         found => bail!("{variable} has the scheme `{found}`, expected `https`"),
+    }
+}
+
+/// Reads the address of a neighbour that `variable` holds: by HTTPS it may be anybody, by plain HTTP only who is as near as
+/// the endpoints that platforms name (App Service, Functions and Container Apps: loopback or link-local).
+pub(super) fn address_nearby(variable: &str, text: &str) -> anyhow::Result<Url> {
+    let url = Url::parse(text).with_context(|| format!("{variable} is no URL"))?;
+    refuse_foreign(variable, &url, is_near)?;
+    Ok(url)
+}
+
+/// Refuses plain HTTP to whoever is not `near`: what is sent there would be anybody's on the way.
+pub(super) fn refuse_foreign(whose: &str, url: &Url, near: impl FnOnce(&Host<&str>) -> bool) -> anyhow::Result<()> {
+    match (url.scheme(), url.host()) {
+        ("https", _) => Ok(()),
+        ("http", Some(host)) if near(&host) => Ok(()),
+        ("http", host) => bail!(
+            "{whose} is plain `http` to the foreign host `{}`, expected `https`, or this machine or its link",
+            host.map_or_else(String::new, |host| host.to_string())
+        ),
+        (found, _) => bail!("{whose} has the scheme `{found}`, expected `https`"),
+    }
+}
+
+/// This machine and its own link, which no packet leaves. By name this machine is `localhost` alone: any other name is
+/// whatever a name server says.
+fn is_near(host: &Host<&str>) -> bool {
+    match host {
+        Host::Domain(name) => *name == "localhost",
+        Host::Ipv4(address) => address.is_loopback() || address.is_link_local(),
+        Host::Ipv6(address) => address.is_loopback() || address.is_unicast_link_local(),
     }
 }
 

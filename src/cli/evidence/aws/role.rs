@@ -112,7 +112,7 @@ async fn of_container(asked: &Asked<'_>) -> anyhow::Result<Credentials> {
         (Some(path), _) => Url::parse(CONTAINER)?.join(path).context("the path is none")?,
         (None, full) => Url::parse(full.unwrap_or_default()).with_context(|| format!("{FULL} is no URL"))?,
     };
-    refuse_foreign(&url)?;
+    https::refuse_foreign("the container's endpoint", &url, is_agent)?;
     let mut request = https::neighbour()?.get(url);
     if let Some(authorization) = authorization(asked)? {
         request = request.header("authorization", authorization.as_str());
@@ -134,16 +134,11 @@ fn authorization(asked: &Asked<'_>) -> anyhow::Result<Option<Zeroizing<String>>>
 }
 
 /// Plain HTTP to the container's own agent only, as AWS's SDKs have it (clouds.md 5.1).
-fn refuse_foreign(url: &Url) -> anyhow::Result<()> {
-    let near = match url.host() {
-        Some(Host::Ipv4(address)) => address.is_loopback() || AGENTS.contains(&address.to_string().as_str()),
-        Some(Host::Ipv6(address)) => address.is_loopback() || address.to_string() == "fd00:ec2::23",
-        Some(Host::Domain(_)) | None => false,
-    };
-    match url.scheme() {
-        "https" => Ok(()),
-        "http" if near => Ok(()),
-        found => bail!("the container's endpoint is `{found}` to a foreign host, expected `https`"),
+fn is_agent(host: &Host<&str>) -> bool {
+    match host {
+        Host::Domain(_) => false,
+        Host::Ipv4(address) => address.is_loopback() || AGENTS.contains(&address.to_string().as_str()),
+        Host::Ipv6(address) => address.is_loopback() || address.to_string() == "fd00:ec2::23",
     }
 }
 

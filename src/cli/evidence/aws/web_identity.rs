@@ -1,6 +1,7 @@
 //! A token of AWS's outbound identity federation for the role that this workload has (`sts:GetWebIdentityToken`).
 //!
-//! The role's credentials go nowhere but into the signature of one question to STS.
+//! The role's credentials go nowhere but into the signature of one question to STS, which goes to no foreign host over
+//! plain HTTP: it carries the session token, and is answered with a bearer token.
 
 use std::{path::Path, time::Duration};
 
@@ -15,9 +16,10 @@ use aws_smithy_http_client::{
     Builder,
     tls::{self, TlsContext, TrustStore, rustls_provider::CryptoMode},
 };
+use url::Url;
 
 use super::{
-    super::{Asked, Evidence, Found, Holder, checked, held},
+    super::{Asked, Evidence, Found, Holder, checked, held, https},
     role::{Place, Role},
 };
 use crate::{
@@ -63,7 +65,9 @@ enum Answer {
 }
 
 async fn answer(asked: &Asked<'_>, place: Place, audience: &str) -> anyhow::Result<Answer> {
-    let answer = client(asked, Role::at(asked, place).await?)?
+    // Before the credentials are fetched, which go nowhere else.
+    let endpoint = endpoint(asked)?;
+    let answer = client(asked, Role::at(asked, place).await?, endpoint)?
         .get_web_identity_token()
         .audience(audience)
         .signing_algorithm("RS256")
@@ -94,7 +98,13 @@ fn told(failed: SdkError<GetWebIdentityTokenError>) -> String {
     plain(&said)
 }
 
-fn client(asked: &Asked<'_>, role: Role) -> anyhow::Result<Client> {
+/// Returns the address of STS that the environment names; `None` where the region has one.
+fn endpoint(asked: &Asked<'_>) -> anyhow::Result<Option<Url>> {
+    let named = ENDPOINTS.iter().find_map(|name| Some((name, asked.variable(name)?)));
+    named.map(|(name, text)| https::address_nearby(name, text)).transpose()
+}
+
+fn client(asked: &Asked<'_>, role: Role, endpoint: Option<Url>) -> anyhow::Result<Client> {
     let trust = match asked.variable(CA_BUNDLE) {
         None => TrustStore::default(),
         Some(file) => {
@@ -115,8 +125,8 @@ fn client(asked: &Asked<'_>, role: Role) -> anyhow::Result<Client> {
         .retry_config(RetryConfig::standard().with_max_attempts(2))
         .timeout_config(TimeoutConfig::builder().operation_timeout(TOTAL).build())
         .http_client(http);
-    let endpoint = ENDPOINTS.iter().find_map(|name| asked.variable(name));
-    config.set_endpoint_url(endpoint.map(str::to_owned));
+    // As it was read here: the SDK may read another host in what was written.
+    config.set_endpoint_url(endpoint.map(String::from));
     Ok(Client::from_conf(config.build()))
 }
 

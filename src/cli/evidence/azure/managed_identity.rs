@@ -52,23 +52,23 @@ fn has_no_identity(body: &[u8]) -> bool {
 
 fn request(asked: &Asked<'_>, resource: &str) -> anyhow::Result<RequestBuilder> {
     let client = https::neighbour()?;
-    let with = |text: &str, variable: &str, version: &str| {
-        let mut url = Url::parse(text).with_context(|| format!("{variable} is no URL"))?;
+    let with = |mut url: Url, version: &str| {
         url.query_pairs_mut()
             .append_pair("api-version", version)
             .append_pair("resource", resource);
         if let Some(client_id) = asked.variable(CLIENT_ID) {
             url.query_pairs_mut().append_pair("client_id", client_id);
         }
-        anyhow::Ok(url)
+        url
     };
     if let (Some(endpoint), Some(header)) = (asked.variable(ENDPOINT), asked.variable(HEADER)) {
-        let url = with(endpoint, ENDPOINT, "2019-08-01")?;
+        let url = with(https::address_nearby(ENDPOINT, endpoint)?, "2019-08-01");
         return Ok(client.get(url).header("x-identity-header", header));
     }
     let host = asked.variable(HOST).unwrap_or(DEFAULT_HOST);
-    let url = format!("{}{TOKEN}", host.trim_end_matches('/'));
-    Ok(client.get(with(&url, HOST, "2018-02-01")?).header("metadata", "true"))
+    let url = Url::parse(&format!("{}{TOKEN}", host.trim_end_matches('/')));
+    let url = url.with_context(|| format!("{HOST} is no URL"))?;
+    Ok(client.get(with(url, "2018-02-01")).header("metadata", "true"))
 }
 
 const REFUSED: &str = "Azure gave no token of a managed identity";

@@ -275,6 +275,129 @@ fn refuses_what_is_no_token_without_repeating_it() {
     }
 }
 
+#[test]
+fn plain_http_reaches_this_machine_and_its_link_alone() {
+    for near in [
+        "http://127.0.0.1:41741/msi/token",
+        "http://127.255.255.255",
+        "http://localhost:42356/msi/token",
+        "http://LOCALHOST/",
+        "http://[::1]/",
+        "http://169.254.0.0/",
+        "http://169.254.255.255:8081/msi/token",
+        "http://[fe80::1]/",
+        "http://[febf::1]/",
+        "https://sts.eu-central-1.amazonaws.com",
+        "https://203.0.113.7/",
+    ] {
+        assert!(https::address_nearby("VARIABLE", near).is_ok(), "{near}");
+    }
+
+    for (far, host) in [
+        ("http://sts.amazonaws.com/", "sts.amazonaws.com"),
+        ("http://localhost.evil.test/", "localhost.evil.test"),
+        ("http://localhost./", "localhost."),
+        ("http://127.0.0.1.evil.test/", "127.0.0.1.evil.test"),
+        ("http://127.0.0.1@evil.test/canary", "evil.test"),
+        ("http://126.255.255.255/", "126.255.255.255"),
+        ("http://128.0.0.0/", "128.0.0.0"),
+        ("http://169.253.255.255/", "169.253.255.255"),
+        ("http://169.255.0.0/", "169.255.0.0"),
+        ("http://10.0.0.1/", "10.0.0.1"),
+        ("http://0.0.0.0/", "0.0.0.0"),
+        ("http://[fe7f::1]/", "[fe7f::1]"),
+        ("http://[fec0::1]/", "[fec0::1]"),
+        ("http://[fd00:ec2::23]/", "[fd00:ec2::23]"),
+        ("http://[::ffff:127.0.0.1]/", "[::ffff:7f00:1]"),
+    ] {
+        let refused = https::address_nearby("VARIABLE", far).unwrap_err().to_string();
+        assert_eq!(
+            refused,
+            format!(
+                "VARIABLE is plain `http` to the foreign host `{host}`, expected `https`, or this machine or its link"
+            )
+        );
+    }
+    for (other, expected) in [
+        ("ftp://127.0.0.1/", "VARIABLE has the scheme `ftp`, expected `https`"),
+        ("unix:/run/canary", "VARIABLE has the scheme `unix`, expected `https`"),
+        ("canary", "VARIABLE is no URL"),
+    ] {
+        assert_eq!(
+            https::address_nearby("VARIABLE", other).unwrap_err().to_string(),
+            expected
+        );
+    }
+}
+
+#[tokio::test]
+async fn nothing_goes_to_a_foreign_host_over_plain_http_and_no_secret_is_shown() {
+    let aws = [
+        ("AWS_ACCESS_KEY_ID", "ASIA0000000000000002"),
+        ("AWS_SECRET_ACCESS_KEY", "canary"),
+        ("AWS_SESSION_TOKEN", "canary"),
+        ("AWS_REGION", "eu-central-1"),
+    ];
+    let foreign = "http://192.0.2.1:1/canary";
+    for (attest, variable, more) in [
+        (Attest::AwsIam, "AWS_ENDPOINT_URL_STS", &aws[..]),
+        (Attest::AwsIam, "AWS_ENDPOINT_URL", &aws[..]),
+        (
+            Attest::AzureInstance,
+            "IDENTITY_ENDPOINT",
+            &[("IDENTITY_HEADER", "canary")][..],
+        ),
+        (
+            Attest::AwsIam,
+            "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+            &[("AWS_CONTAINER_AUTHORIZATION_TOKEN", "canary")][..],
+        ),
+    ] {
+        let arguments = EvidenceArguments {
+            attest,
+            audience: Some("https://id.acme.example".to_owned()),
+            ..EvidenceArguments::default()
+        };
+
+        let failure = found(arguments, &[&[(variable, foreign)][..], more].concat()).await;
+
+        let shown = shown(&failure.unwrap_err());
+        assert!(shown.starts_with("exit 4"), "{shown}");
+        assert!(
+            shown.contains("is plain `http` to the foreign host `192.0.2.1`, expected `https`"),
+            "{variable}: {shown}"
+        );
+        assert!(!shown.contains("canary"), "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn a_containers_endpoint_over_plain_http_is_its_own_agents_alone() {
+    for (url, refused) in [
+        ("http://169.254.170.22/canary", true),
+        ("http://169.254.170.24/canary", true),
+        ("http://localhost:1/canary", true),
+        ("http://[fd00:ec2::24]/canary", true),
+        ("http://127.0.0.1:1/canary", false),
+        ("http://[::1]:1/canary", false),
+    ] {
+        let arguments = EvidenceArguments {
+            attest: Attest::AwsIam,
+            audience: Some("https://id.acme.example".to_owned()),
+            ..EvidenceArguments::default()
+        };
+
+        let failure = found(arguments, &[("AWS_CONTAINER_CREDENTIALS_FULL_URI", url)]).await;
+
+        let shown = shown(&failure.unwrap_err());
+        assert_eq!(
+            shown.contains("the container's endpoint is plain `http`"),
+            refused,
+            "{url}: {shown}"
+        );
+    }
+}
+
 #[cfg(feature = "dev")]
 mod machines;
 
