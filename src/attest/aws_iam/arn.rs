@@ -77,8 +77,9 @@ pub(super) fn is_account(text: &str) -> bool {
     text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Tells whether this is the name of a region.
-pub(super) fn is_region(text: &str) -> bool {
+/// Tells whether this is the name of a region: 1 to 32 lower-case letters, digits and hyphens, which end in no host but
+/// the one that is made of it.
+pub fn is_region(text: &str) -> bool {
     let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     (1..=32).contains(&text.len()) && text.bytes().all(inner)
 }

@@ -11,6 +11,8 @@ pub mod sim;
 mod tags;
 mod web_identity;
 
+pub use arn::is_region;
+
 use std::{future::Future, pin::Pin, sync::Arc, time::SystemTime};
 
 use self::{

@@ -14,7 +14,7 @@ use super::{
     super::{Asked, Attest, MAX_TOKEN_BYTES, https, platform::Machine},
     metadata::{self, Metadata},
 };
-use crate::bounded_file;
+use crate::{attest::aws_iam::is_region, bounded_file};
 
 /// A role's credentials, and the region that the workload is in.
 pub(super) struct Role {
@@ -65,12 +65,22 @@ impl Role {
             Place::Environment => (of_environment(asked)?, None),
             Place::Instance => of_instance(asked).await?,
         };
-        let named = REGIONS.iter().find_map(|name| asked.variable(name).map(str::to_owned));
-        let region = named
+        let region = region_named(asked)?
             .or(region)
             .ok_or_else(|| anyhow!("no region is named, expected AWS_REGION"))?;
         Ok(Self { credentials, region })
     }
+}
+
+/// Returns the region that the environment names; it becomes a part of the host that is asked.
+fn region_named(asked: &Asked<'_>) -> anyhow::Result<Option<String>> {
+    let Some((name, region)) = REGIONS.iter().find_map(|name| Some((name, asked.variable(name)?))) else {
+        return Ok(None);
+    };
+    if !is_region(region) {
+        bail!("found `{region}` in {name}, expected the name of a region, such as `eu-central-1`");
+    }
+    Ok(Some(region.to_owned()))
 }
 
 fn of_environment(asked: &Asked<'_>) -> anyhow::Result<Credentials> {
@@ -104,6 +114,9 @@ async fn of_instance(asked: &Asked<'_>) -> anyhow::Result<(Credentials, Option<S
         .get("meta-data/placement/region")
         .await
         .context("the metadata service names no region")?;
+    if !is_region(&region) {
+        bail!("the metadata service names a region that none is called, expected such as `eu-central-1`");
+    }
     Ok((parsed(&credentials, "instance")?, Some(region.to_string())))
 }
 

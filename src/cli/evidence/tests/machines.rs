@@ -516,6 +516,63 @@ async fn a_region_whose_sts_is_not_known_is_named() {
 }
 
 #[tokio::test]
+async fn a_region_that_would_make_another_host_is_refused_before_anything_is_signed() {
+    let machine = Machine::that_answers().await;
+    let longer = "a".repeat(33);
+    for region in [
+        "evil.test/",
+        "evil.test#",
+        "u@evil.test:443/",
+        "EU-central-1",
+        "eu central 1",
+        &longer,
+    ] {
+        for variable in ["AWS_REGION", "AWS_DEFAULT_REGION"] {
+            for attest in [Attest::AwsIam, Attest::AwsPresigned] {
+                let sts = ("AWS_ENDPOINT_URL_STS", machine.metadata.as_str());
+
+                let failure = machine.finds(attest, &[(variable, region), sts]).await.unwrap_err();
+
+                let shown = shown(&failure);
+                let why = format!("found `{region}` in {variable}, expected the name of a region");
+                assert!(shown.starts_with("exit 4\n") && shown.contains(&why), "{shown}");
+            }
+        }
+    }
+    assert!(!machine.asked().iter().any(|asked| asked == "POST /"));
+}
+
+#[tokio::test]
+async fn a_region_of_32_characters_is_asked_about() {
+    let machine = Machine::that_answers().await;
+    let longest = "a".repeat(32);
+    let variables = [
+        ("AWS_REGION", longest.as_str()),
+        ("AWS_ENDPOINT_URL_STS", machine.metadata.as_str()),
+    ];
+
+    let failure = machine.finds(Attest::AwsIam, &variables).await.unwrap_err();
+
+    assert!(shown(&failure).contains("none of STS's"), "{}", shown(&failure));
+    assert!(machine.asked().iter().any(|asked| asked == "POST /"));
+}
+
+#[tokio::test]
+async fn a_region_of_the_metadata_service_that_none_is_called_is_refused_and_not_repeated() {
+    let machine = Machine::that("/latest/meta-data/placement/region", Behaviour::Garbage).await;
+    for attest in [Attest::AwsIam, Attest::AwsPresigned] {
+        let shown = machine.refuses(attest).await;
+
+        assert!(
+            shown.contains("the metadata service names a region that none is called"),
+            "{shown}"
+        );
+        assert!(!shown.contains("canary"), "{shown}");
+    }
+    assert!(!machine.asked().iter().any(|asked| asked == "POST /"));
+}
+
+#[tokio::test]
 async fn a_role_whose_credentials_are_not_to_be_had_names_the_metadata_service() {
     for (at, behaviour, why) in [
         (
