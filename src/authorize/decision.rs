@@ -15,8 +15,8 @@ pub enum Decision {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Denial {
-    /// Grants hold, but none for whoever acts.
-    #[error("grants for entry `{entry}` and `{relying_party}` hold, but {actor}")]
+    /// There are grants, but none for whoever acts.
+    #[error("there are grants for entry `{entry}` and `{relying_party}`, but {actor}")]
     ActorNotGranted {
         /// Who none of them is for, in words.
         actor: String,
@@ -25,7 +25,7 @@ pub enum Denial {
         /// What was asked for.
         relying_party: String,
     },
-    /// A condition of the closest grant failed.
+    /// A condition of the closest grant for whoever acts failed.
     #[error("grant `{grant}` names this entry and relying party, but {condition}")]
     ConditionFailed {
         /// The closest grant.

@@ -44,6 +44,16 @@ pub(super) struct Rule {
     conditions: Position,
 }
 
+impl Rule {
+    /// Tells whether the grant is for this actor, or for the workload itself where nobody acts (TX-18).
+    pub(super) fn is_for(&self, acting: Option<&SpiffeId>) -> bool {
+        match acting {
+            None => self.actors.is_empty(),
+            Some(actor) => self.actors.contains(actor),
+        }
+    }
+}
+
 /// The grants that name one entry and one relying party.
 #[derive(Debug)]
 pub(super) struct Pair {
@@ -85,9 +95,9 @@ impl Index {
     }
 
     /// Returns the pair's rules with their conditions.
-    pub(super) fn explained<'a>(&'a self, pair: &'a Pair) -> impl Iterator<Item = (&'a GrantName, &'a Conditions)> {
+    pub(super) fn explained<'a>(&'a self, pair: &'a Pair) -> impl Iterator<Item = (&'a Rule, &'a Conditions)> {
         self.of(pair)
-            .filter_map(|rule| Some((&rule.name, self.conditions.get(rule.conditions as usize)?)))
+            .filter_map(|rule| Some((rule, self.conditions.get(rule.conditions as usize)?)))
     }
 
     fn of<'a>(&'a self, pair: &'a Pair) -> impl Iterator<Item = &'a Rule> {

@@ -19,7 +19,7 @@ use crate::{
         grant_rules,
         index::{Builder, Index, Pair, Position, Rule, position},
         lifetime::{self, Allowance},
-        near_miss,
+        near_miss::{self, NearMiss},
         raw::{Known, RawPolicies, RawPolicyFile},
         sharing,
         subject::Subject,
@@ -310,39 +310,33 @@ impl Policy {
         let slice = self.index.slice(pair).map_err(refused)?;
         let answer = self.language.ask_grants(slice, &request.workload).map_err(refused)?;
         answer.error.map_or(Ok(()), |reason| Err(unevaluable(reason)))?;
-        let matching = self.index.satisfied(pair, &answer.reasons);
-        if matching.is_empty() {
-            let attributes = request.workload.attestation().attributes();
-            let closest = near_miss::closest(self.index.explained(pair), attributes);
-            let disagree = "all conditions of a grant hold, yet Cedar permits nothing";
-            return Err(closest.unwrap_or_else(|| unevaluable(disagree.to_owned())));
+        let mut matching = self.index.satisfied(pair, &answer.reasons);
+        let acting = request.workload.actors().first();
+        matching.retain(|rule| rule.is_for(acting));
+        if !matching.is_empty() {
+            return Ok(matching);
         }
-        acted_with(&request.workload, accepting, matching)
+        let attributes = request.workload.attestation().attributes();
+        Err(
+            match near_miss::closest(self.index.explained(pair), acting, attributes) {
+                NearMiss::Held => unevaluable("all conditions of a grant hold, yet Cedar permits nothing".to_owned()),
+                NearMiss::Missed(denial) => denial,
+                NearMiss::Others => not_granted(&request.workload, accepting),
+            },
+        )
     }
 }
 
-/// Returns the rules that name the current actor, or those that name none where the workload acts itself (TX-18).
-fn acted_with<'a>(
-    workload: &Workload,
-    accepting: &Accepting,
-    mut matching: Vec<&'a Rule>,
-) -> Result<Vec<&'a Rule>, Denial> {
-    let current = workload.actors().first();
-    matching.retain(|rule| match current {
-        None => rule.actors.is_empty(),
-        Some(actor) => rule.actors.contains(actor),
-    });
-    if matching.is_empty() {
-        return Err(Denial::ActorNotGranted {
-            actor: current.map_or_else(
-                || "each is for an actor, and nobody acts".to_owned(),
-                |actor| format!("none of them is for `{actor}` to act"),
-            ),
-            entry: workload.entry().to_string(),
-            relying_party: accepting.party.name.to_string(),
-        });
+/// Returns the denial where no rule names the current actor, or each names one and the workload acts itself (TX-18).
+fn not_granted(workload: &Workload, accepting: &Accepting) -> Denial {
+    Denial::ActorNotGranted {
+        actor: workload.actors().first().map_or_else(
+            || "each is for an actor, and nobody acts".to_owned(),
+            |actor| format!("none of them is for `{actor}` to act"),
+        ),
+        entry: workload.entry().to_string(),
+        relying_party: accepting.party.name.to_string(),
     }
-    Ok(matching)
 }
 
 /// Returns what the request rests on; evidence past its time is never taken for presented, whatever the caller says.

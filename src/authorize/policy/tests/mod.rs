@@ -455,6 +455,71 @@ fn tx_20_a_grant_without_actors_is_for_nobody_who_acts() {
     assert_eq!(sample.decide(acted).unwrap_err().code(), "authorize.actor_not_granted");
 }
 
+/// The grant `shop-to-prod` for these actors, with one condition that fails; and `far` for those, with two.
+fn with_two_that_fail(near: &[&str], far: &[&str]) -> (crate::authorize::sample::Sample, Ask) {
+    let (sample, asked) = with_agent(near);
+    let id = |path: &&str| SpiffeId::generate(&trust_domain(), path).unwrap();
+    let sample = sample.with(|it| {
+        it.grants.push(grant("far"));
+        it.grants[1].actors = far.iter().map(id).collect();
+        it.grants[1].conditions = conditions(&[("ci.environment", &["dev"]), ("ci.event", &["schedule"])]);
+    });
+    let job = github_job().with("ci.environment", "staging");
+    (sample, Ask { job, ..asked })
+}
+
+#[test]
+fn a_near_miss_is_of_the_actors_own_grants_however_close_anothers_came() {
+    let (others, acted) = with_two_that_fail(&["/agent/other"], &["/agent/triage"]);
+    let (workloads, by_agent) = with_two_that_fail(&[], &["/agent/triage"]);
+    let (agents, asked) = with_two_that_fail(&["/agent/triage"], &[]);
+    let by_nobody = Ask { actor: None, ..asked };
+
+    for denied in [
+        others.decide(acted),
+        workloads.decide(by_agent),
+        agents.decide(by_nobody),
+    ] {
+        let denied = denied.unwrap_err();
+        assert_eq!(denied.code(), "authorize.condition_failed");
+        assert!(denied.to_string().starts_with("grant `far` "), "{denied}");
+    }
+}
+
+#[test]
+fn where_no_grant_is_for_whoever_acts_no_condition_is_told() {
+    let (others, acted) = with_two_that_fail(&["/agent/other"], &[]);
+    let (agents, asked) = with_two_that_fail(&["/agent/triage"], &["/agent/other"]);
+    let by_nobody = Ask { actor: None, ..asked };
+
+    assert_eq!(
+        others.decide(acted).unwrap_err().to_string(),
+        "there are grants for entry `shop-deploy` and `aws-prod`, but none of them is for \
+         `spiffe://prod.acme.example/agent/triage` to act"
+    );
+    assert_eq!(
+        agents.decide(by_nobody).unwrap_err().to_string(),
+        "there are grants for entry `shop-deploy` and `aws-prod`, but each is for an actor, and nobody acts"
+    );
+}
+
+#[test]
+fn an_actor_whose_own_grant_fails_hears_of_it_where_anothers_holds() {
+    let (sample, acted) = with_agent(&["/agent/other"]);
+    let sample = sample.with(|it| {
+        it.grants.push(grant("own"));
+        it.grants[1].actors = vec![SpiffeId::generate(&trust_domain(), "/agent/triage").unwrap()];
+        it.grants[1].conditions = conditions(&[("ci.environment", &["dev"])]);
+    });
+
+    let denied = sample.decide(acted).unwrap_err();
+
+    assert_eq!(
+        denied.to_string(),
+        "grant `own` names this entry and relying party, but `ci.environment` is `production`, expected `dev`"
+    );
+}
+
 #[test]
 fn tm_31_what_is_permitted_ends_with_the_standing_of_the_actor() {
     let (sample, acted) = with_agent(&["/agent/triage"]);
