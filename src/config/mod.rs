@@ -141,18 +141,18 @@ impl Reading {
         profile: Profile,
         plugins: Plugins<'_>,
     ) -> Result<Self, Vec<Diagnostic>> {
-        let schema = schema::schema();
+        let schema = schema::at_hand();
         let text = text(path).map_err(|fault| vec![place::of_file(path, fault)])?;
         let mut document = Document::parse(path, text)
-            .map_err(|(text, errors)| place::of_syntax(path, &text, &errors, |key| schema::knows(&schema, key)))?;
+            .map_err(|(text, errors)| place::of_syntax(path, &text, &errors, |key| schema::knows(schema, key)))?;
         if document.depth() > MAX_DEPTH {
             let found = "more levels of tables and lists within each other";
             let fault = Fault::new("config.too_deep", found, "at most 16");
             return Err(vec![place::of_file(path, fault)]);
         }
-        let environment = environment::override_from(environment, &schema, &mut document);
+        let environment = environment::override_from(environment, schema, &mut document);
         let mut problems = Problems::default();
-        let draft = Draft::read(&document, &schema, plugins, profile, &mut problems);
+        let draft = Draft::read(&document, schema, plugins, profile, &mut problems);
         Ok(Self {
             document,
             draft,

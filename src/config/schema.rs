@@ -1,6 +1,6 @@
 //! The whole file as it is written, and its JSON schema.
 
-use std::{collections::BTreeMap, num::NonZeroU32};
+use std::{collections::BTreeMap, num::NonZeroU32, sync::LazyLock};
 
 use schemars::{JsonSchema, Schema, generate::SchemaSettings, transform::transform_subschemas};
 use serde::Deserialize;
@@ -94,6 +94,12 @@ pub fn schema() -> Json {
         .with_transform(plain)
         .into_generator();
     sorted(generator.into_root_schema_for::<Raw>().to_value())
+}
+
+/// Returns the same, made once: to make it takes most of the time in which a small file is read.
+pub(super) fn at_hand() -> &'static Json {
+    static MADE: LazyLock<Json> = LazyLock::new(schema);
+    &MADE
 }
 
 /// Sorts keys, whose order would else depend on which features of serde_json a build happens to have.
