@@ -43,6 +43,8 @@ pub enum Action {
     /// Drops a compromised key at once, and says who breaks until when.
     Revoke {
         /// The key id, as `list` shows it.
+        // One of 64 begins with the hyphen of base64url.
+        #[arg(allow_hyphen_values = true)]
         kid: String,
         /// Says that the key is compromised: its successor does not wait for anybody.
         #[arg(long, required = true)]
@@ -205,6 +207,7 @@ const KEYS: &str = "/v1/keys";
 mod tests {
     use std::time::Duration;
 
+    use clap::Parser as _;
     use serde_json::Value;
 
     use crate::cli::fixture::{Ran, Surroundings};
@@ -236,6 +239,23 @@ mod tests {
     fn in_order(ran: &Ran) -> &Ran {
         assert_eq!(ran.exit, 0, "{}", ran.stderr);
         ran
+    }
+
+    #[test]
+    fn a_key_id_may_begin_with_a_hyphen() {
+        for words in [
+            ["-Zk3", "--compromised"],
+            ["--compromised", "-Zk3"],
+            ["--compromised", "--k3"],
+        ] {
+            let words = ["cambio", "keys", "revoke"].into_iter().chain(words);
+
+            let parsed = crate::cli::Arguments::try_parse_from(words.clone());
+
+            assert!(parsed.is_ok(), "{:?}: {:?}", words.collect::<Vec<_>>(), parsed.err());
+        }
+        let none = crate::cli::Arguments::try_parse_from(["cambio", "keys", "revoke", "--compromised"]);
+        assert!(none.is_err());
     }
 
     #[tokio::test(flavor = "multi_thread")]
