@@ -292,6 +292,90 @@ async fn the_pages_of_machines_that_have_nothing_yet_work_from_the_token_on() {
             } else if line.contains("cambio exec ") || line.contains("cambio creds ") {
                 has_credentials(guide, &line, &printed);
             }
+            if line.contains("bound-key register") {
+                let again = reader.shell(&line, &BTreeMap::new()).await;
+                let said = String::from_utf8_lossy(&again.stderr);
+                assert_eq!(again.status.code(), Some(1), "{guide}: {said}");
+                assert!(said.contains("this machine has a key already"), "{guide}: {said}");
+                assert!(reader.path("machine/cambio/bound.json").exists(), "{guide}");
+            }
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_of_the_join_token_tells_how_to_find_who_used_one() {
+    let reader = Reader::start().await;
+    reader.configure("join-token.md", None).await;
+    let page = page("join-token.md");
+    let (_, asked) = page.split_once("`cambio audit query").unwrap();
+    let (asked, _) = asked.split_once('`').unwrap();
+    assert!(asked.contains("SHA256"), "{asked}");
+    let asked = asked.replace("\\|", "|").replace("SHA256", "\"$sha256\"");
+    let lines = format!(
+        "cambio join-token create --attestor plant --machine press-7 --label role=press > join-token 2> /dev/null
+        cambio creds aws-prod --token-file join-token > /dev/null 2>&1
+        sha256=$(cambio join-token list --output json | sed 's/.*\"sha256\":\"\\([0-9a-f]*\\)\".*/\\1/')
+        cambio audit query{asked}"
+    );
+
+    let printed = reader.shell(&lines, &BTreeMap::new()).await;
+
+    let printed = succeeded("join-token.md", &lines, &printed);
+    assert!(printed.contains("\"kind\":\"intent\""), "{printed}");
+    assert!(printed.contains("\"source_address\":\"127.0.0.1\""), "{printed}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_of_the_bound_key_tells_what_a_copied_disk_does_and_what_undoes_its_lock() {
+    let reader = Reader::start().await;
+    reader.configure("bound-key.md", None).await;
+    let lines = r#"
+        joining() {
+            cambio join-token create --attestor plant --machine press-7 --label role=press > join-token
+            cambio bound-key register --state-dir "$1" --join-token-file join-token $2
+        }
+        asking() { CAMBIO_STATE_DIR=$1 cambio creds aws-prod --attest bound_key > /dev/null; }
+        {
+            joining yours
+            cp -a yours copy
+            asking copy
+            cambio bound-key rotate --state-dir yours
+            echo == the copy asks for credentials
+            asking copy || echo "exit code $?"
+            asking yours
+            echo == the copy rotates
+            cambio bound-key rotate --state-dir copy || echo "exit code $?"
+            asking yours || echo "exit code $?"
+            cambio bound-key list
+            cambio lock list
+            echo == undone
+            cambio bound-key remove "$(cambio bound-key list | sed -n 's/ .*locked.*//p')"
+            joining yours --replace
+            asking yours
+            cambio bound-key list
+        } 2>&1
+    "#;
+
+    let printed = reader.shell(lines, &BTreeMap::new()).await;
+
+    let printed = succeeded("bound-key.md", lines, &printed);
+    let parts: Vec<&str> = printed.split("== ").collect();
+    let [_, asks, rotates, undone] = parts[..] else {
+        panic!("{printed}");
+    };
+    assert!(
+        asks.contains("attest.key_superseded") && asks.contains("exit code 4"),
+        "{asks}"
+    );
+    assert!(!asks.contains("attest.key_ended"), "{asks}");
+    for expected in [
+        "attest.key_superseded",
+        "attest.key_ended",
+        " locked ",
+        "nothing is locked",
+    ] {
+        assert!(rotates.contains(expected), "no `{expected}` in {rotates}");
+    }
+    assert!(undone.contains(" current ") && !undone.contains("error:"), "{undone}");
 }

@@ -46,7 +46,6 @@ fn the_commands_of_the_page_about_keys_rotate_and_revoke() {
     let before = r#"
         cambio dev --ready-file ready.json > dev.log 2>&1 &
         until [ -f ready.json ]; do sleep 0.2; done
-        export CAMBIO_ADMIN=$(jq -r .admin ready.json)
         key='.keys[] | select(.purpose == "jwt" and .algorithm == "RS256" and .state == "active") | .kid'
         cambio() {
             if [ "$1 $2" = "keys revoke" ]; then
@@ -72,7 +71,10 @@ fn the_page_about_development_lets_its_reader_be_a_workload() {
     // The page lets the gateway run in another terminal.
     let before = r#"
         cambio() {
-            if [ "$1" = dev ]; then
+            # In the background it is the page that waits.
+            if [ "$BASH_SUBSHELL" != 0 ]; then
+                exec cambio "$@"
+            elif [ "$1" = dev ]; then
                 command cambio "$@" > dev.log 2>&1 &
                 until [ -f ready.json ]; do sleep 0.2; done
             else
@@ -84,12 +86,58 @@ fn the_page_about_development_lets_its_reader_be_a_workload() {
         return;
     };
     let printed: Vec<&str> = walked.iter().map(|(_, found)| found.trim()).collect();
-    let [_, buildkite, kubernetes, gitlab] = printed[..] else {
+    let [_, buildkite, machines, tokens, joining, once, keyed] = printed[..] else {
         panic!("{printed:?}");
     };
-    assert!(buildkite.contains("ASIA"), "{buildkite}");
-    assert!(kubernetes.contains("shop-deploy-kubernetes"), "{kubernetes}");
-    assert!(gitlab.contains("ASIA"), "{gitlab}");
+    let keys = |text: &str| text.lines().filter(|line| line.starts_with("ASIA")).count();
+    assert_eq!(keys(buildkite), 1, "{buildkite}");
+    for expected in [
+        "shop-deploy-kubernetes",
+        "an instance of AWS: ya29.",
+        "a machine of Azure: ASIA",
+        "an instance of Compute Engine: ASIA",
+    ] {
+        assert!(machines.contains(expected), "no `{expected}` in {machines}");
+    }
+    assert_eq!(keys(tokens), 2, "{tokens}");
+    assert!(joining.contains("configuration reloaded"), "{joining}");
+    assert_eq!(keys(once), 1, "{once}");
+    assert!(
+        once.contains("attest.evidence_replayed") && once.ends_with("exit code 4"),
+        "{once}"
+    );
+    assert_eq!(keys(keyed), 1, "{keyed}");
+    assert!(
+        keyed.contains("is registered") && keyed.contains("is rotated"),
+        "{keyed}"
+    );
+}
+
+#[test]
+fn the_function_of_the_page_about_development_says_which_platforms_it_knows() {
+    let before = r#"
+        cambio dev --ready-file ready.json > dev.log 2>&1 &
+        until [ -f ready.json ]; do sleep 0.2; done
+    "#;
+    if !present(&["jq"], "dev.md") {
+        return;
+    }
+    let text = fs::read_to_string(root().join("src/manual/dev.md")).unwrap();
+    let page = steps(&text);
+    let (function, _) = page[1].commands.split_once("\non buildkite").unwrap();
+    let asked = ["kuberntes", "hcp_terraform"].map(|name| Step {
+        commands: format!("{function}\non {name} cambio whoami || echo \"ended with $?\"\n"),
+        printed: None,
+    });
+    let directory = tempfile::tempdir().unwrap();
+    for (name, said) in ["kuberntes", "hcp_terraform"]
+        .iter()
+        .zip(run(before, &asked, directory.path()))
+    {
+        let begins = format!("{name} has no variables; these have: ");
+        assert!(said.starts_with(&begins) && said.contains(" kubernetes"), "{said}");
+        assert!(said.ends_with("ended with 2\n"), "{said}");
+    }
 }
 
 #[test]
@@ -179,10 +227,12 @@ fn steps(page: &str) -> Vec<Step> {
 
 /// Runs all blocks one after the other in one shell, and returns what each printed on both outputs.
 fn run(before: &str, steps: &[Step], directory: &Path) -> Vec<String> {
-    let mut script = format!("trap 'kill $(jobs -p) 2> /dev/null; wait' EXIT\nset -e\n{before}\n");
+    let mut script = format!("trap 'kill $(jobs -p) 2> /dev/null || true; wait' EXIT\nset -e\n{before}\n");
+    let place = directory.display();
     for (nth, step) in steps.iter().enumerate() {
         fs::write(directory.join(format!(".step-{nth}")), &step.commands).unwrap();
-        let _infallible = writeln!(script, "{{ . ./.step-{nth}; }} > .printed-{nth} 2>&1");
+        // A page goes to directories of its own.
+        let _infallible = writeln!(script, "{{ . {place}/.step-{nth}; }} > {place}/.printed-{nth} 2>&1");
     }
     fs::write(directory.join(".script"), script).unwrap();
     let program = Path::new(env!("CARGO_BIN_EXE_cambio"));
@@ -194,7 +244,9 @@ fn run(before: &str, steps: &[Step], directory: &Path) -> Vec<String> {
         .arg(".script")
         .current_dir(directory)
         .env("PATH", path.unwrap())
+        .env("TMPDIR", directory)
         .env_remove("CAMBIO_ADMIN")
+        .env_remove("CARGO_TARGET_DIR")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
