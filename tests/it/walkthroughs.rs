@@ -172,6 +172,36 @@ fn what_development_says_to_try_next_can_be_pasted() {
     }
 }
 
+#[test]
+fn the_page_about_the_trail_can_be_followed_by_an_auditor() {
+    // The gateway was stopped once, so that its checkpoint need not be waited for.
+    let before = r#"
+        gateway() {
+            cambio dev --data-dir world --ready-file ready.json > dev.log 2>&1 &
+            until [ -f ready.json ]; do sleep 0.2; done
+        }
+        gateway
+        kill $!
+        wait $!
+        gateway
+    "#;
+    let Some(walked) = walk("audit.md", before, &["curl", "jq", "sha256sum"]) else {
+        return;
+    };
+    let printed: Vec<&str> = walked.iter().map(|(_, found)| found.trim()).collect();
+    let [_, hashes, verified, held, asked, raw] = printed[..] else {
+        panic!("{printed:?}");
+    };
+    let (computed, recorded) = hashes.split_once("  -\n").unwrap();
+    assert_eq!(computed, recorded);
+    assert_eq!(computed.len(), 64);
+    assert!(verified.contains(" entries in 2 chains"), "{verified}");
+    assert!(held.contains("held against the given checkpoint of "), "{held}");
+    assert!(held.ends_with(" entries in 2 chains"), "{held}");
+    assert!(asked.contains("attest.event_forbidden"), "{asked}");
+    assert!(raw.starts_with("{\"v\":1,\"writer\":\""), "{raw}");
+}
+
 /// Runs `before` and then a page, or says loudly that a program for it is missing.
 fn walk(page: &str, before: &str, programs: &[&str]) -> Option<Vec<(Step, String)>> {
     if !present(programs, page) {
