@@ -202,6 +202,71 @@ fn the_page_about_the_trail_can_be_followed_by_an_auditor() {
     assert!(raw.starts_with("{\"v\":1,\"writer\":\""), "{raw}");
 }
 
+#[test]
+fn the_readme_does_what_it_says() {
+    let before = r#"
+        # The words of the README, with the program that was built.
+        cargo() {
+            [ "$1" != test ] || return 0
+            [ "$1 $2 $3" = "run --release --" ] || return 2
+            [ -z "$gateway" ] || { kill $gateway; wait $gateway; }
+            command cambio "${@:4}" > dev.log 2>&1 &
+            gateway=$!
+            until grep -q '^serving until' dev.log; do sleep 0.2; done
+            sed '/^Try next/,$d' dev.log
+        }
+        # AWS's own program is judged with the official clients.
+        mkdir programs
+        printf '#!/bin/sh\nif [ "$AWS_SESSION_TOKEN" ]; then echo with credentials; fi\n' > programs/aws
+        chmod +x programs/aws
+        PATH=$PWD/programs:$PATH
+        set +e
+    "#;
+    let Some(walked) = walk("../../README.md", before, &["curl", "jq"]) else {
+        return;
+    };
+    assert!(walked.len() >= 7, "{walked:?}");
+    for (step, found) in walked {
+        let Some(printed) = &step.printed else {
+            continue;
+        };
+        // What policy answers has tests of its own.
+        let said = |text: &str| {
+            let lines = text.lines().filter(|line| !line.starts_with("  authorize."));
+            without_credentials(&lines.collect::<Vec<_>>().join("\n"))
+        };
+        let (mut found, mut expected) = (said(&found), said(printed));
+        if step.commands.contains("aws sts") {
+            assert!(
+                found.ends_with(&["with".to_owned(), "credentials".to_owned()]),
+                "{found:?}"
+            );
+            continue;
+        }
+        // A command's two outputs come in any order.
+        found.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(found, expected, "{}", step.commands);
+    }
+}
+
+/// Returns the words in which credentials, and how long they live, are left out.
+fn without_credentials(text: &str) -> Vec<String> {
+    let word = |word: &str| {
+        let word = word.trim_end_matches(',');
+        if let Some((name, _)) = word.split_once("='") {
+            name.to_owned()
+        } else if word.bytes().all(|byte| byte.is_ascii_digit()) {
+            "NUMBER".to_owned()
+        } else if word.starts_with("ASIA") {
+            "ASIA".to_owned()
+        } else {
+            comparable(word).concat()
+        }
+    };
+    text.split_whitespace().map(word).collect()
+}
+
 /// Runs `before` and then a page, or says loudly that a program for it is missing.
 fn walk(page: &str, before: &str, programs: &[&str]) -> Option<Vec<(Step, String)>> {
     if !present(programs, page) {
