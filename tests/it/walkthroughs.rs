@@ -10,6 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use serde_json::Value;
+
 /// A block of commands, and what the page says it prints.
 #[derive(Debug)]
 struct Step {
@@ -115,10 +117,10 @@ fn the_page_about_development_lets_its_reader_be_a_workload() {
 
 #[test]
 fn the_function_of_the_page_about_development_says_which_platforms_it_knows() {
-    let before = r#"
+    let before = r"
         cambio dev --ready-file ready.json > dev.log 2>&1 &
         until [ -f ready.json ]; do sleep 0.2; done
-    "#;
+    ";
     if !present(&["jq"], "dev.md") {
         return;
     }
@@ -175,7 +177,7 @@ fn what_development_says_to_try_next_can_be_pasted() {
 #[test]
 fn the_page_about_the_trail_can_be_followed_by_an_auditor() {
     // The gateway was stopped once, so that its checkpoint need not be waited for.
-    let before = r#"
+    let before = r"
         gateway() {
             cambio dev --data-dir world --ready-file ready.json > dev.log 2>&1 &
             until [ -f ready.json ]; do sleep 0.2; done
@@ -184,7 +186,7 @@ fn the_page_about_the_trail_can_be_followed_by_an_auditor() {
         kill $!
         wait $!
         gateway
-    "#;
+    ";
     let Some(walked) = walk("audit.md", before, &["curl", "jq", "sha256sum"]) else {
         return;
     };
@@ -200,6 +202,60 @@ fn the_page_about_the_trail_can_be_followed_by_an_auditor() {
     assert!(held.ends_with(" entries in 2 chains"), "{held}");
     assert!(asked.contains("attest.event_forbidden"), "{asked}");
     assert!(raw.starts_with("{\"v\":1,\"writer\":\""), "{raw}");
+}
+
+#[test]
+fn the_page_about_http_shows_what_is_answered() {
+    // The page takes a relying party for certificates, and a client's certificate, for granted.
+    let before = r#"
+        cambio dev --ready-file ready.json > dev.log 2>&1 &
+        dev=$!
+        until [ -f ready.json ]; do sleep 0.2; done
+        cat >> "$(jq -r .config_file ready.json)" <<'END'
+
+[[relying_party]]
+name = "mesh"
+kind = "svid"
+x509 = true
+shared_audience = true
+
+[[grant]]
+name = "shop-in-the-mesh"
+entries = ["shop-deploy"]
+relying_parties = ["mesh"]
+ttl = "1h"
+END
+        kill -HUP $dev
+        until cambio audit query --kind change --admin "$(jq -r .admin ready.json)" 2>&1 | grep -E 'reloaded|was refused'; do sleep 0.2; done
+        openssl req -x509 -newkey rsa:2048 -nodes -config /dev/null -subj /CN=job -keyout svid.key -out svid.pem 2> /dev/null
+    "#;
+    let Some(walked) = walk("http.md", before, &["curl", "jq", "openssl"]) else {
+        return;
+    };
+    let mut compared = 0;
+    for (step, found) in walked {
+        let Some(printed) = &step.printed else {
+            continue;
+        };
+        assert_eq!(shapes(&found), shapes(printed), "{}{found}", step.commands);
+        compared += 1;
+    }
+    assert!(compared >= 7, "only {compared} answers are shown");
+}
+
+/// Returns JSON values without what differs from one answer to the next.
+fn shapes(text: &str) -> Vec<Value> {
+    fn shape(value: Value) -> Value {
+        match value {
+            Value::Array(values) => values.into_iter().map(shape).collect(),
+            Value::Object(members) => members.into_iter().map(|(name, value)| (name, shape(value))).collect(),
+            Value::String(_) => "text".into(),
+            Value::Number(_) => 0.into(),
+            value @ (Value::Bool(_) | Value::Null) => value,
+        }
+    }
+    let values = serde_json::Deserializer::from_str(text).into_iter();
+    values.map(|value| shape(value.unwrap())).collect()
 }
 
 #[test]
@@ -295,7 +351,7 @@ fn present(programs: &[&str], page: &str) -> bool {
     missing.is_none()
 }
 
-/// Returns the blocks of a page; a `text` block belongs to the commands right above it.
+/// Returns the blocks of a page; a `text` or `json` block belongs to the commands right above it.
 fn steps(page: &str) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
     let mut lines = page.lines();
@@ -312,10 +368,10 @@ fn steps(page: &str) -> Vec<Step> {
                 commands: block,
                 printed: None,
             }),
-            ("text", Some(step)) if !between => step.printed = Some(block),
+            ("text" | "json", Some(step)) if !between => step.printed = Some(block),
             _another => {}
         }
-        between = false;
+        between = language != "sh";
     }
     steps
 }
