@@ -2,6 +2,12 @@
 //!
 //! Never changes anything, and never takes a stored hash for granted: each is computed anew from the body.
 
+mod copies;
+mod fault;
+
+pub use copies::{Copied, Copies};
+pub use fault::{Fault, What};
+
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
@@ -37,6 +43,25 @@ pub struct Report {
     pub faults: Vec<Fault>,
     /// Which checkpoints the trail was held against.
     pub held_against: Vec<HeldAgainst>,
+    /// The chains that go on after the last of those checkpoints, and how far.
+    pub after_checkpoint: Vec<AfterCheckpoint>,
+    /// What was held against copies of the entries; `None` where there were none.
+    pub copies: Option<Copied>,
+}
+
+/// The entries of one chain that no checkpoint covers.
+///
+/// Hashes have no key: whoever can write to the store can write other entries and compute theirs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AfterCheckpoint {
+    /// The chain.
+    pub writer: String,
+    /// The last position that a checkpoint covers; 0 where none names the chain.
+    pub covered: u64,
+    /// How many entries come after it.
+    pub entries: u64,
+    /// How many of them stand word for word in the copies that were given.
+    pub copied: u64,
 }
 
 impl Report {
@@ -65,88 +90,6 @@ pub enum Kept {
     Elsewhere,
     /// In the store itself: whoever cut the trail could replace it by an older one.
     Store,
-}
-
-/// One fault, and the record it was found at.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Fault {
-    /// The chain; empty for a checkpoint itself.
-    pub writer: String,
-    /// The position in the chain.
-    pub sequence: u64,
-    /// What is wrong.
-    pub what: What,
-}
-
-/// What is wrong with a record or a checkpoint.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum What {
-    /// A column says something else than the body that was hashed.
-    #[error("column `{column}` does not say what the entry says")]
-    Column {
-        /// The column.
-        column: &'static str,
-    },
-    /// The entry is another one than the checkpoint knows.
-    #[error("the entry has the hash {found}, the checkpoint knows {expected}")]
-    Diverged {
-        /// The hash in the store.
-        found: String,
-        /// The hash in the checkpoint.
-        expected: String,
-    },
-    /// The body is not what was hashed.
-    #[error("the entry was edited: it has the hash {found}, recorded is {expected}")]
-    Edited {
-        /// The hash of the body.
-        found: String,
-        /// The recorded hash.
-        expected: String,
-    },
-    /// A record is missing before this one, or one stands twice.
-    #[error("position {found} stands where {expected} should")]
-    Gap {
-        /// The position found.
-        found: u64,
-        /// The position that follows the one before.
-        expected: u64,
-    },
-    /// The body says that it belongs to another place.
-    #[error("the entry of {found} stands here")]
-    Misplaced {
-        /// Chain and position that the body names.
-        found: String,
-    },
-    /// The checkpoint cannot be relied on.
-    #[error("the checkpoint cannot be relied on: {reason}")]
-    Refused {
-        /// Why.
-        reason: String,
-    },
-    /// The chain ends before the checkpoint: its end was cut off, or an old copy was restored.
-    #[error("the chain ends at {found}, the checkpoint knows it up to {expected}")]
-    Truncated {
-        /// Where it ends.
-        found: u64,
-        /// How far it went.
-        expected: u64,
-    },
-    /// The entry does not follow from the one before.
-    #[error("the entry follows {found}, before it stands {expected}")]
-    Unlinked {
-        /// The hash that the body names.
-        found: String,
-        /// The hash of the entry before.
-        expected: String,
-    },
-    /// The body is not an entry of a form that this program knows.
-    #[error("the entry cannot be read: {reason}")]
-    Unreadable {
-        /// Why.
-        reason: String,
-    },
 }
 
 /// Verifies the whole trail in `store`.
@@ -227,6 +170,8 @@ struct Walk<'a> {
     last: Option<u64>,
     hash: Digest,
     entries: u64,
+    covered: u64,
+    after: u64,
     fault: Option<Fault>,
     diverged: Vec<Fault>,
 }
@@ -235,10 +180,12 @@ impl<'a> Walk<'a> {
     fn new(writer: &'a str, known: Vec<&'a Head>) -> Self {
         Self {
             writer,
+            covered: known.iter().map(|head| head.sequence).max().unwrap_or(0),
             known,
             last: None,
             hash: BEFORE_THE_FIRST,
             entries: 0,
+            after: 0,
             fault: None,
             diverged: Vec::new(),
         }
@@ -246,6 +193,7 @@ impl<'a> Walk<'a> {
 
     fn step(&mut self, row: &TrailRow) {
         self.entries += 1;
+        self.after += u64::from(row.sequence > self.covered);
         let expected = self.last.unwrap_or(0) + 1;
         self.last = Some(row.sequence);
         if self.fault.is_none()
@@ -319,6 +267,14 @@ impl<'a> Walk<'a> {
     fn finish(self, report: &mut Report) {
         report.chains += 1;
         report.entries += self.entries;
+        if self.after > 0 {
+            report.after_checkpoint.push(AfterCheckpoint {
+                writer: self.writer.to_owned(),
+                covered: self.covered,
+                entries: self.after,
+                copied: 0,
+            });
+        }
         report.faults.extend(self.fault);
         report.faults.extend(self.diverged);
         let found = self.last.unwrap_or(0);

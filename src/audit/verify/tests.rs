@@ -241,3 +241,124 @@ async fn a_checkpoint_of_another_key_or_with_other_heads_is_refused() {
     let store = manipulated(3, 0, |_rows, _at| {});
     assert!(!verify(store.as_ref(), unsigned).await.unwrap().is_intact());
 }
+
+/// Holds `lines` against a store of `rows`.
+async fn copied(store: &ForgetfulStore, against: Against<'_>, lines: &[String]) -> Report {
+    let mut report = verify(store, against).await.unwrap();
+    let mut copies = Copies::new(store, &mut report);
+    for line in lines {
+        copies.take(line).await.unwrap();
+    }
+    copies.finish().await.unwrap();
+    report
+}
+
+fn sink(rows: &[TrailRow]) -> Vec<String> {
+    rows.iter().map(crate::audit::chain::line).collect()
+}
+
+#[tokio::test]
+async fn entries_that_no_checkpoint_covers_are_counted() {
+    let key = AuditKey::new();
+    let heads = [Head::of(&log(LOG)[55])];
+    let now = clock::parse_rfc3339("2026-01-16T14:41:00Z").unwrap();
+    let kept = checkpoint::sign(&key, &heads, now).await.unwrap();
+    let against = Against {
+        checkpoint: Some(&kept),
+        key: Some(&key.public()),
+    };
+    let store = manipulated(LOG, 0, |_rows, _at| {});
+    let short = manipulated(56, 0, |_rows, _at| {});
+    let after = |covered, entries| AfterCheckpoint {
+        writer: "log".to_owned(),
+        covered,
+        entries,
+        copied: 0,
+    };
+
+    let report = verify(store.as_ref(), against).await.unwrap();
+    let covered = verify(short.as_ref(), against).await.unwrap();
+    let bare = verify(store.as_ref(), Against::default()).await.unwrap();
+
+    assert_eq!((report.after_checkpoint, report.copies), (vec![after(56, 4)], None));
+    assert_eq!(covered.after_checkpoint, []);
+    assert_eq!(bare.after_checkpoint, [after(0, LOG)]);
+}
+
+#[tokio::test]
+async fn copies_of_a_sink_stand_for_what_came_after_the_checkpoint() {
+    let key = AuditKey::new();
+    let heads = [Head::of(&log(LOG)[55])];
+    let now = clock::parse_rfc3339("2026-01-16T14:41:00Z").unwrap();
+    let kept = checkpoint::sign(&key, &heads, now).await.unwrap();
+    let against = Against {
+        checkpoint: Some(&kept),
+        key: Some(&key.public()),
+    };
+    let store = manipulated(LOG, 0, |_rows, _at| {});
+    let mut lines = sink(&log(58));
+    // What a sink writes that failed half-way: a torn line, and the batch again.
+    lines.push("{\"v\":1,\"writer\":\"lo".to_owned());
+    lines.extend(sink(&log(58)).split_off(50));
+
+    let report = copied(&store, against, &lines).await;
+
+    assert!(report.is_intact(), "{:?}", report.faults);
+    assert_eq!(
+        (report.after_checkpoint[0].entries, report.after_checkpoint[0].copied),
+        (4, 2)
+    );
+    assert_eq!(
+        report.copies,
+        Some(Copied {
+            same: 66,
+            unreadable: 1
+        })
+    );
+}
+
+#[tokio::test]
+async fn tm_34_a_copy_shows_what_was_written_anew_after_the_checkpoint() {
+    let lines = sink(&log(LOG));
+    let forged = manipulated(LOG, 57, |rows, at| {
+        rows[at].relying_party = "gcp-prod".to_owned();
+        rehash(rows);
+    });
+    let cut = manipulated(LOG, 57, Vec::truncate);
+    let whole = manipulated(LOG, 0, |_rows, _at| {});
+    let mut edited = sink(&log(LOG));
+    edited[2] = edited[2].replace("it expired", "it was fine");
+
+    let forged = copied(&forged, Against::default(), &lines).await;
+    let cut = copied(&cut, Against::default(), &lines).await;
+    let edited = copied(&whole, Against::default(), &edited).await;
+
+    let only = |report: Report| -> Fault {
+        assert_eq!(report.faults.len(), 1, "{:?}", report.faults);
+        report.faults[0].clone()
+    };
+    assert!(matches!(
+        only(forged),
+        Fault {
+            sequence: 1,
+            what: What::Differs { .. },
+            ..
+        }
+    ));
+    assert!(matches!(
+        only(cut),
+        Fault {
+            sequence: 58,
+            what: What::CopyOnly { .. },
+            ..
+        }
+    ));
+    assert!(matches!(
+        only(edited),
+        Fault {
+            sequence: 3,
+            what: What::CopyEdited { .. },
+            ..
+        }
+    ));
+}

@@ -1,4 +1,4 @@
-//! Checkpoints that were kept elsewhere: how one is found in a file.
+//! Checkpoints that were kept elsewhere, and copies of entries: how they are found in a file.
 //!
 //! Never reads a line that has no end, and verifies nothing: that needs the key.
 
@@ -15,29 +15,70 @@ use anyhow::{Context as _, bail};
 /// # Errors
 /// Fails on a file that cannot be read, and on a line longer than any checkpoint is.
 pub fn last_checkpoint(file: &Path) -> anyhow::Result<Option<String>> {
-    let unreadable = || format!("the checkpoint in `{}` cannot be read", file.display());
-    let mut reader = BufReader::new(File::open(file).with_context(unreadable)?);
+    let mut lines = Lines::open(file)?;
     let mut last = None;
-    loop {
+    while let Some(line) = lines.next_line()? {
+        if line.starts_with(CHECKPOINT.as_bytes()) {
+            last = Some(String::from_utf8(line).with_context(|| unreadable(file))?);
+        }
+    }
+    Ok(last)
+}
+
+/// The lines of a file that holds checkpoints, and entries where it is a sink's.
+#[derive(Debug)]
+pub struct Lines<'a> {
+    file: &'a Path,
+    reader: BufReader<File>,
+}
+
+impl<'a> Lines<'a> {
+    /// Opens the file.
+    ///
+    /// # Errors
+    /// Fails on a file that cannot be read.
+    pub fn open(file: &'a Path) -> anyhow::Result<Self> {
+        let opened = File::open(file).with_context(|| unreadable(file))?;
+        Ok(Self {
+            file,
+            reader: BufReader::new(opened),
+        })
+    }
+
+    /// Returns the next entry, without its line feed; `None` at the end.
+    ///
+    /// # Errors
+    /// As [`last_checkpoint`].
+    pub fn next_entry(&mut self) -> anyhow::Result<Option<String>> {
+        while let Some(line) = self.next_line()? {
+            let line = line.trim_ascii_end();
+            if !line.is_empty() && !line.starts_with(CHECKPOINT.as_bytes()) {
+                return Ok(Some(String::from_utf8_lossy(line).into_owned()));
+            }
+        }
+        Ok(None)
+    }
+
+    fn next_line(&mut self) -> anyhow::Result<Option<Vec<u8>>> {
         let mut line = Vec::new();
-        let read = reader
+        let read = self
+            .reader
             .by_ref()
             .take(MAX_LINE_BYTES)
             .read_until(b'\n', &mut line)
-            .with_context(unreadable)?;
-        if read == 0 {
-            return Ok(last);
-        }
+            .with_context(|| unreadable(self.file))?;
         if read as u64 == MAX_LINE_BYTES {
             bail!(
                 "found a line of more than {MAX_LINE_BYTES} bytes in `{}`, expected checkpoints and entries",
-                file.display()
+                self.file.display()
             );
         }
-        if line.starts_with(CHECKPOINT.as_bytes()) {
-            last = Some(String::from_utf8(line).with_context(unreadable)?);
-        }
+        Ok((read > 0).then_some(line))
     }
+}
+
+fn unreadable(file: &Path) -> String {
+    format!("the checkpoint in `{}` cannot be read", file.display())
 }
 
 /// Returns the last checkpoint of a file, and `None` as well where the file is not there.

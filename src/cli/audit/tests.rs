@@ -289,3 +289,30 @@ async fn a_checkpoint_that_another_key_signed_ends_with_1() {
         faulty.stdout
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tm_34_a_sink_that_was_given_is_held_against_the_store_entry_by_entry() {
+    let written = written().await;
+    let (key, sink) = (written.text(&written.key), written.world.path().join("sink.jsonl"));
+    let whole = std::fs::read_to_string(&written.checkpoint).unwrap();
+    std::fs::write(&sink, whole.replacen("\"aws-dev\"", "\"aws-dew\"", 1)).unwrap();
+
+    let edited = written
+        .verify(&["--key", key, "--checkpoint", sink.to_str().unwrap()])
+        .await;
+    written
+        .change("DELETE FROM trail WHERE sequence = (SELECT max(sequence) FROM trail)")
+        .await;
+    let cut = written
+        .verify(&["--key", key, "--checkpoint", written.text(&written.checkpoint)])
+        .await;
+
+    assert_eq!((edited.exit, cut.exit), (1, 1));
+    assert!(
+        edited.stdout.contains("the copy of the entry was edited"),
+        "{}",
+        edited.stdout
+    );
+    assert!(cut.stdout.contains("the store has no such entry"), "{}", cut.stdout);
+    assert!(cut.stdout.contains("12 copies in the given file"), "{}", cut.stdout);
+}

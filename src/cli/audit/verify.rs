@@ -11,11 +11,11 @@ use zeroize::Zeroizing;
 use crate::{
     audit::{
         checkpoint::Checkpoint,
-        verify::{self, Against, Kept, Report},
+        verify::{self, AfterCheckpoint, Against, Copies, Kept, Report},
     },
     bounded_file::{self, MAX_AUTHORITIES_BYTES},
     cli::{
-        audit::kept,
+        audit::kept::{self, Lines},
         configuration,
         environment::Environment,
         exit::Exit,
@@ -25,6 +25,7 @@ use crate::{
     },
     jose::{Algorithm, PublicKey},
     secret::Secret,
+    store::Store,
 };
 
 /// Arguments of `cambio audit verify`.
@@ -36,7 +37,7 @@ pub struct Arguments {
     /// The gateway's configuration, for its `store.url` [env: CAMBIO_CONFIG].
     #[arg(long, short, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// A checkpoint that was kept elsewhere: the last one in this file, which may be a sink's. Needs --key.
+    /// A checkpoint that was kept elsewhere: the last one in this file, which may be a sink's; its entries are then held against the store's. Needs --key.
     #[arg(long, value_name = "FILE")]
     checkpoint: Option<PathBuf>,
     /// The gateway's audit key: a JWK, a JWK set, or what the admin socket's /v1/keys answered; without it no checkpoint counts, not even the store's own.
@@ -79,9 +80,23 @@ async fn verified(arguments: &Arguments, environment: &Environment) -> anyhow::R
         checkpoint: checkpoint.as_deref(),
         key,
     };
-    let report = verify::verify(store.as_ref(), against).await;
+    let report = judged(store.as_ref(), against, arguments.checkpoint.as_deref()).await;
     store.close().await;
-    Ok(report?)
+    report
+}
+
+/// Verifies the trail, then holds the entries of `sink` against it: they were copied after they stood in the store.
+async fn judged(store: &dyn Store, against: Against<'_>, sink: Option<&Path>) -> anyhow::Result<Report> {
+    let mut report = verify::verify(store, against).await?;
+    if let Some(sink) = sink {
+        let mut lines = Lines::open(sink)?;
+        let mut copies = Copies::new(store, &mut report);
+        while let Some(line) = lines.next_entry()? {
+            copies.take(&line).await?;
+        }
+        copies.finish().await?;
+    }
+    Ok(report)
 }
 
 fn given(file: &Path) -> anyhow::Result<String> {
@@ -190,8 +205,9 @@ fn text(report: &Report, output: &mut Output<'_>) -> Result<(), Failure> {
             Kept::Store => "the store's own checkpoint",
         };
         output.result(format_args!(
-            "held against {kept} of {}, which names {} chains",
-            held.time, held.chains
+            "held against {kept} of {}, which names {}",
+            held.time,
+            counted(held.chains as u64, "chain", "chains")
         ))?;
     }
     if !report.held_against.iter().any(|held| held.kept == Kept::Elsewhere) {
@@ -205,9 +221,124 @@ fn text(report: &Report, output: &mut Output<'_>) -> Result<(), Failure> {
         "{entries} in {}",
         counted(report.chains, "chain", "chains")
     ))?;
+    copies(report, output)?;
+    after(report, output)
+}
+
+fn copies(report: &Report, output: &mut Output<'_>) -> Result<(), Failure> {
+    let Some(copies) = &report.copies else {
+        return Ok(());
+    };
+    let same = counted(copies.same, "copy", "copies");
+    output.result(format_args!("{same} in the given file, word for word as in the store"))?;
+    if copies.unreadable > 0 {
+        let lines = counted(copies.unreadable, "line", "lines");
+        output.note(format_args!(
+            "note: {lines} of the given file cannot be read as an entry"
+        ));
+    }
     Ok(())
+}
+
+/// Says what nobody signed: without a key every hash can be computed anew.
+fn after(report: &Report, output: &mut Output<'_>) -> Result<(), Failure> {
+    if report.held_against.is_empty() && report.entries > 0 {
+        output.result("no checkpoint was verified: nothing vouches for these entries")?;
+        return Ok(());
+    }
+    for after in &report.after_checkpoint {
+        output.result(uncovered(after, report.chains))?;
+    }
+    Ok(())
+}
+
+fn uncovered(after: &AfterCheckpoint, chains: u64) -> String {
+    let of = match chains {
+        1 => String::new(),
+        _ => format!(" of chain {}", plain(&after.writer)),
+    };
+    let entries = counted(after.entries, "entry", "entries");
+    let them = if after.entries == 1 { "it" } else { "them" };
+    let who = match after.copied {
+        0 => "nothing vouches".to_owned(),
+        all if all == after.entries => "nothing but the given file vouches".to_owned(),
+        some => format!("nothing but the given file, for {some} of them, vouches"),
+    };
+    format!("{entries}{of} came after the checkpoint: {who} for {them} yet")
 }
 
 fn counted(count: u64, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::verify::{Copied, HeldAgainst};
+
+    fn told(report: &Report) -> String {
+        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+        text(report, &mut Output::new(&mut stdout, &mut stderr)).unwrap();
+        String::from_utf8(stdout).unwrap()
+    }
+
+    fn after(writer: &str, entries: u64, copied: u64) -> AfterCheckpoint {
+        AfterCheckpoint {
+            writer: writer.to_owned(),
+            covered: 9,
+            entries,
+            copied,
+        }
+    }
+
+    fn held(after_checkpoint: Vec<AfterCheckpoint>) -> Report {
+        Report {
+            entries: 40,
+            chains: after_checkpoint.len() as u64,
+            held_against: vec![HeldAgainst {
+                kept: Kept::Elsewhere,
+                time: "2026-01-16T14:40:00Z".to_owned(),
+                chains: 1,
+            }],
+            after_checkpoint,
+            ..Report::default()
+        }
+    }
+
+    #[test]
+    fn entries_after_the_checkpoint_are_told_of_each_chain() {
+        insta::assert_snapshot!(told(&held(vec![after("w", 4, 0)])), @r"
+        held against the given checkpoint of 2026-01-16T14:40:00Z, which names 1 chain
+        40 entries in 1 chain
+        4 entries came after the checkpoint: nothing vouches for them yet
+        ");
+        let copied = Report {
+            copies: Some(Copied {
+                same: 20,
+                unreadable: 1,
+            }),
+            ..held(vec![after("a", 1, 1), after("b", 3, 2), after("c", 1, 0)])
+        };
+        insta::assert_snapshot!(told(&copied), @r"
+        held against the given checkpoint of 2026-01-16T14:40:00Z, which names 1 chain
+        40 entries in 3 chains
+        20 copies in the given file, word for word as in the store
+        1 entry of chain a came after the checkpoint: nothing but the given file vouches for it yet
+        3 entries of chain b came after the checkpoint: nothing but the given file, for 2 of them, vouches for them yet
+        1 entry of chain c came after the checkpoint: nothing vouches for it yet
+        ");
+    }
+
+    #[test]
+    fn without_a_checkpoint_nothing_vouches_for_anything() {
+        let bare = Report {
+            held_against: Vec::new(),
+            ..held(vec![after("w", 40, 0)])
+        };
+
+        insta::assert_snapshot!(told(&bare), @r"
+        40 entries in 1 chain
+        no checkpoint was verified: nothing vouches for these entries
+        ");
+    }
 }
