@@ -3,8 +3,10 @@
 //! Every text field is cut to 512 bytes with control and bidi characters escaped (LIMITS.md; TM-36).
 
 mod facts;
+mod kind;
 
 pub use facts::{ActorFacts, EvidenceFacts, GatewayFacts, PermissionFacts, SvidFacts};
+pub use kind::EntryKind;
 
 use std::time::SystemTime;
 
@@ -17,50 +19,6 @@ use crate::{
     secret::Digest,
     store::TrailRow,
 };
-
-/// What an entry is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum EntryKind {
-    /// An operator changed something: a lock, the configuration, the trust in the clock.
-    Change,
-    /// A request was denied before anything was signed.
-    Denial,
-    /// A held credential was handed out.
-    Held,
-    /// An SVID was signed and will be exchanged.
-    Intent,
-    /// An SVID was signed and handed out itself.
-    Mint,
-    /// How an intent ended.
-    Outcome,
-    /// A gateway began to serve.
-    Start,
-    /// A gateway ended in order.
-    Stop,
-    /// An intent whose outcome was lost in a crash.
-    Unknown,
-    /// A workload asked who it is.
-    Whoami,
-}
-
-impl EntryKind {
-    /// Returns the word that stands in the trail.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Change => "change",
-            Self::Denial => "denial",
-            Self::Held => "held",
-            Self::Intent => "intent",
-            Self::Mint => "mint",
-            Self::Outcome => "outcome",
-            Self::Start => "start",
-            Self::Stop => "stop",
-            Self::Unknown => "unknown",
-            Self::Whoami => "whoami",
-        }
-    }
-}
 
 /// An entry before the trail gives it its place in the chain.
 ///

@@ -2,7 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
+use clap::builder::PossibleValuesParser;
+
 use crate::{
+    audit::EntryKind,
     cli::{
         admin_socket::{AdminArguments, AdminSocket},
         audit::entry::Shown,
@@ -12,14 +15,15 @@ use crate::{
         output::{Format, Output},
     },
     clock::{parse_rfc3339, unix_seconds},
+    manual,
     store::TrailFilter,
 };
 
 /// Which entries to show.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct FilterArguments {
-    /// Only of this exchange.
-    #[arg(long, value_name = "ID")]
+    /// Only of this exchange: 32 hex digits, as the workload was told.
+    #[arg(long, value_name = "ID", value_parser = exchange_id)]
     pub exchange_id: Option<String>,
     /// Only of this workload.
     #[arg(long, value_name = "SPIFFE_ID")]
@@ -28,10 +32,10 @@ pub struct FilterArguments {
     #[arg(long, value_name = "NAME")]
     pub relying_party: Option<String>,
     /// Only of this kind.
-    #[arg(long, value_parser = ["change", "denial", "held", "intent", "mint", "outcome", "start", "stop", "unknown"])]
+    #[arg(long, value_parser = PossibleValuesParser::new(EntryKind::WORDS))]
     pub kind: Option<String>,
-    /// Only with this refusal's code.
-    #[arg(long)]
+    /// Only with this refusal's stable code, for example authorize.no_grant.
+    #[arg(long, value_parser = code)]
     pub code: Option<String>,
     /// Only of this chain.
     #[arg(long)]
@@ -133,6 +137,19 @@ pub fn moment(text: &str, now: SystemTime) -> Result<u64, Failure> {
     })
 }
 
+/// Reads the id of an exchange: what nothing could match would look as if nothing had happened.
+fn exchange_id(text: &str) -> Result<String, String> {
+    let hex = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let id = hex.then(|| text.to_ascii_lowercase());
+    id.ok_or_else(|| "expected 32 hex digits".to_owned())
+}
+
+/// Reads a stable code, for the same reason.
+fn code(text: &str) -> Result<String, String> {
+    let known = manual::explanation(text).map(|_page| text.to_owned());
+    known.ok_or_else(|| "expected a stable code that the manual explains, for example authorize.no_grant".to_owned())
+}
+
 fn ago(text: &str) -> Option<Duration> {
     let units = [('s', 1), ('m', 60), ('h', 3_600), ('d', 86_400)];
     let (number, seconds) = units
@@ -158,6 +175,31 @@ mod tests {
         for text in ["", "m", "-1m", "15", "15 m", "yesterday", "4294967296s"] {
             assert_eq!(moment(text, now).unwrap_err().exit(), Exit::Usage, "{text}");
         }
+    }
+
+    #[test]
+    fn an_exchange_id_has_32_hex_digits_and_a_code_has_a_page() {
+        let id = "0123456789abcdef0123456789abcdef";
+        assert_eq!(exchange_id(id).as_deref(), Ok(id));
+        assert_eq!(exchange_id(&id.to_ascii_uppercase()).as_deref(), Ok(id));
+        for text in ["xyz", "", &"a".repeat(31), &format!("{id}0"), &id.replace('0', "g")] {
+            assert!(exchange_id(text).is_err(), "{text}");
+        }
+
+        assert_eq!(code("authorize.no_grant").as_deref(), Ok("authorize.no_grant"));
+        assert!(code("nonsense").is_err() && code("authorize.no_grand").is_err());
+    }
+
+    #[test]
+    fn every_kind_that_the_trail_writes_can_be_asked_for() {
+        use clap::Parser as _;
+
+        for kind in EntryKind::WORDS {
+            let words = ["cambio", "audit", "query", "--kind", kind];
+            assert!(crate::cli::Arguments::try_parse_from(words).is_ok(), "{kind}");
+        }
+        let words = ["cambio", "audit", "query", "--kind", "other"];
+        assert!(crate::cli::Arguments::try_parse_from(words).is_err());
     }
 
     #[test]
