@@ -101,7 +101,7 @@ impl AdminSocket {
         Err(match refusal {
             Some(refusal) => {
                 let why = format_args!("{}: {}", refusal.code, refusal.sentence);
-                Failure::saying(refusal.exit(), why).context("the gateway refused")
+                refusal.explained(Failure::saying(refusal.exit(), why).context("the gateway refused"))
             }
             None => Failure::saying(Exit::Failed, format_args!("found status {status}, expected an answer")),
         })

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     clock::{rfc3339, unix_seconds},
+    manual,
     secret::Secret,
 };
 
@@ -109,19 +110,33 @@ impl Refusal {
         Exit::of_refusal(&self.code, self.status)
     }
 
-    /// Returns the refusal as a failure that says how the operator finds it.
+    /// Returns the refusal as a failure that says what it means, and how the operator finds it where it is recorded.
     pub fn failure(&self) -> Failure {
         let mut failure = Failure::saying(self.exit(), format_args!("{}: {}", self.code, self.sentence));
         if let Some(code) = &self.cloud_code {
             failure = Failure::saying(self.exit(), format_args!("the relying party's own code is `{code}`"))
                 .context(format!("{}: {}", self.code, self.sentence));
         }
-        match &self.exchange_id {
-            Some(id) => failure.hint(format!(
+        // A caller that proved nothing is counted, not recorded: an operator would look for an entry that is not there.
+        let recorded = self.exchange_id.as_ref().filter(|_| manual::is_recorded(&self.code));
+        if let Some(id) = recorded {
+            failure = failure.hint_first(format!(
                 "the gateway's operator sees why with: cambio audit query --exchange-id {id}"
-            )),
-            None => failure,
+            ));
         }
+        self.explained(failure).of_code(&self.code)
+    }
+
+    /// Says where the page of the code is, and what is wrong most often.
+    pub fn explained(&self, mut failure: Failure) -> Failure {
+        // A gateway of another version may have codes that this program has no page for.
+        if manual::explanation(&self.code).is_some() {
+            failure = failure.hint_first(format!("what it means: cambio check --explain {}", self.code));
+        }
+        if self.code == "attest.dpop_invalid" && self.sentence.contains("`htu`") {
+            failure = failure.hint_first("set CAMBIO_GATEWAY to exactly the gateway's `exchange_url`");
+        }
+        failure
     }
 }
 
@@ -212,6 +227,43 @@ mod tests {
     #[test]
     fn a_relying_party_without_any_result_is_no_answer() {
         assert!(Answer::of_exchange(&answered(), &names(&["azure"]), 200).is_none());
+    }
+
+    fn told(code: &str, sentence: &str) -> String {
+        let body = json!({ "code": code, "detail": sentence, "exchange_id": "x1", "status": 400 });
+        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+        let failure = Refusal::read(&body, 400).unwrap().failure();
+        failure.report(&mut crate::cli::output::Output::new(&mut stdout, &mut stderr));
+        String::from_utf8(stderr).unwrap()
+    }
+
+    #[test]
+    fn a_refusal_says_what_it_means_and_where_it_is_recorded() {
+        insta::assert_snapshot!(told("authorize.no_grant", "no grant"), @r"
+        error: authorize.no_grant: no grant
+
+        hint: what it means: cambio check --explain authorize.no_grant
+        hint: the gateway's operator sees why with: cambio audit query --exchange-id x1
+        ");
+        insta::assert_snapshot!(told("attest.evidence_malformed", "bad"), @r"
+        error: attest.evidence_malformed: bad
+
+        hint: what it means: cambio check --explain attest.evidence_malformed
+        ");
+        insta::assert_snapshot!(told("later.version", "bad"), @r"
+        error: later.version: bad
+
+        hint: the gateway's operator sees why with: cambio audit query --exchange-id x1
+        ");
+    }
+
+    #[test]
+    fn a_proof_for_another_url_says_which_url_to_use() {
+        let why =
+            "the DPoP proof does not hold: `htu` is `https://localhost/v1/exchange`, expected `https://a/v1/exchange`";
+
+        insta::assert_snapshot!(told("attest.dpop_invalid", why).lines().nth(2).unwrap(), @"hint: set CAMBIO_GATEWAY to exactly the gateway's `exchange_url`");
+        assert!(!told("attest.dpop_invalid", "made 61 s ago").contains("CAMBIO_GATEWAY"));
     }
 
     #[test]

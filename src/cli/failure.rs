@@ -10,7 +10,8 @@ use super::{exit::Exit, output::Output};
 #[derive(Debug)]
 pub struct Failure {
     error: anyhow::Error,
-    hint: Option<String>,
+    hints: Vec<String>,
+    code: Option<String>,
     exit: Exit,
 }
 
@@ -19,7 +20,8 @@ impl Failure {
     pub fn new(exit: Exit, error: impl Into<anyhow::Error>) -> Self {
         Self {
             error: error.into(),
-            hint: None,
+            hints: Vec::new(),
+            code: None,
             exit,
         }
     }
@@ -38,13 +40,34 @@ impl Failure {
         }
     }
 
-    /// Says what to do about it.
+    /// Says what to do about it, and nothing else.
     #[must_use]
     pub fn hint(self, hint: impl Into<String>) -> Self {
         Self {
-            hint: Some(hint.into()),
+            hints: vec![hint.into()],
             ..self
         }
+    }
+
+    /// Says what to do about it, before what else there is to do.
+    #[must_use]
+    pub fn hint_first(mut self, hint: impl Into<String>) -> Self {
+        self.hints.insert(0, hint.into());
+        self
+    }
+
+    /// Names the stable code of the refusal that it is.
+    #[must_use]
+    pub fn of_code(self, code: &str) -> Self {
+        Self {
+            code: Some(code.to_owned()),
+            ..self
+        }
+    }
+
+    /// Returns the stable code of the refusal that it is.
+    pub fn code(&self) -> Option<&str> {
+        self.code.as_deref()
     }
 
     /// Ends with another exit code.
@@ -60,7 +83,7 @@ impl Failure {
 
     /// Writes it to stderr and returns how the command ends.
     pub fn report(&self, output: &mut Output<'_>) -> Exit {
-        output.failure(&self.error, self.hint.as_deref());
+        output.failure(&self.error, &self.hints);
         self.exit
     }
 }

@@ -50,7 +50,7 @@ impl<'a> Output<'a> {
     }
 
     /// Writes a failure: the error, its causes, and what to run next.
-    pub fn failure(&mut self, error: &anyhow::Error, hint: Option<&str>) {
+    pub fn failure(&mut self, error: &anyhow::Error, hints: &[String]) {
         self.note(format_args!("error: {error}"));
         let causes: Vec<String> = error.chain().skip(1).map(ToString::to_string).collect();
         if !causes.is_empty() {
@@ -59,8 +59,11 @@ impl<'a> Output<'a> {
                 self.note(format_args!("  {cause}"));
             }
         }
-        if let Some(hint) = hint {
-            self.note(format_args!("\nhint: {hint}"));
+        if !hints.is_empty() {
+            self.note("");
+        }
+        for hint in hints {
+            self.note(format_args!("hint: {hint}"));
         }
     }
 }

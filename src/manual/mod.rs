@@ -188,6 +188,12 @@ pub fn explanation(code: &str) -> Option<String> {
     Some(format!("# `{code}`\n\n{}\n", said.trim_end_matches('|').trim_end()))
 }
 
+/// Tells whether each refusal with `code` has an entry in the trail, as its page says; of an unknown code yes.
+pub fn is_recorded(code: &str) -> bool {
+    let unrecorded = |row: &str| ["| not one by one", "| no entry"].iter().any(|told| row.contains(told));
+    explanation(code).is_none_or(|page| !page.lines().any(unrecorded))
+}
+
 /// Returns the page of every plugin that is compiled in, under its kind.
 pub fn plugins() -> impl Iterator<Item = (&'static str, &'static str)> {
     let attestors = attest::BUILTINS.iter().map(|plugin| (plugin.kind, plugin.manual));

@@ -37,7 +37,7 @@ pub async fn run(arguments: Arguments, environment: &Environment, output: &mut O
     match develop(arguments, environment, output).await {
         Ok(exit) => exit.into(),
         Err(failed) => {
-            output.failure(&failed, None);
+            output.failure(&failed, &[]);
             Exit::Failed.into()
         }
     }

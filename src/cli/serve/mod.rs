@@ -46,7 +46,7 @@ pub async fn run(arguments: Arguments, environment: &Environment, output: &mut O
     match serve(settings, arguments, environment, output).await {
         Ok(()) => Exit::Done.into(),
         Err(failed) => {
-            output.failure(&failed, None);
+            output.failure(&failed, &[]);
             Exit::Failed.into()
         }
     }
