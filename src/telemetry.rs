@@ -247,8 +247,8 @@ fn is_shown(line: &Metadata<'_>) -> bool {
     !MUTE.iter().any(of) && (*line.level() <= Level::WARN || !CARRIERS.iter().any(of))
 }
 
-/// Crates that are never heard.
-const MUTE: [&str; 1] = ["gcp_auth"];
+/// Crates that are never heard; what rustls_platform_verifier writes of a bad certificate is in the error that it returns.
+const MUTE: [&str; 2] = ["gcp_auth", "rustls_platform_verifier"];
 
 /// Crates that are heard from `warn` on: they hold tokens, credentials, keys or what is bound to a statement.
 const CARRIERS: [&str; 25] = [
@@ -314,6 +314,7 @@ mod tests {
             tracing::info!(target: "aws_smithy_runtime", "a request");
             tracing::warn!(target: "h2::codec", "a fault");
             tracing::error!(target: "gcp_auth::types", "a body");
+            tracing::error!(target: "rustls_platform_verifier::verification::others", "what the error says as well");
             tracing::trace!(target: "h2o", "another crate whose name begins alike");
         });
 

@@ -3,6 +3,7 @@
 //! Never speaks plain HTTP, follows a redirect, or reads an unbounded answer: evidence goes to one place only.
 
 use std::{
+    io,
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
@@ -91,16 +92,19 @@ impl Gateway {
             Failure::saying(Exit::Usage, "no gateway is named")
                 .hint("give --gateway URL, or set CAMBIO_GATEWAY to the gateway's exchange_url")
         })?;
-        let ca_file = arguments.ca_file.clone();
-        let ca_file = ca_file.or_else(|| environment.variable("CAMBIO_CA_FILE").map(PathBuf::from));
+        let given = arguments.ca_file.clone().map(|file| ("--ca-file", file));
+        let ca_file = given.or_else(|| Some(("CAMBIO_CA_FILE", environment.variable("CAMBIO_CA_FILE")?.into())));
         let mut builder = Client::builder()
             .https_only(true)
             .redirect(redirect::Policy::none())
             .referer(false)
             .connect_timeout(CONNECT)
             .timeout(TOTAL);
-        if let Some(file) = &ca_file {
-            let authorities = authorities(file).map_err(|failed| Failure::new(Exit::Usage, failed))?;
+        if let Some((option, file)) = &ca_file {
+            let refused = |failed: anyhow::Error| {
+                Failure::new(Exit::Usage, failed).context(format!("{option} names no certificate authorities"))
+            };
+            let authorities = authorities(file).map_err(refused)?;
             builder = builder.tls_certs_only(authorities);
         }
         let mut means = Means::Proof;
@@ -233,11 +237,7 @@ impl Gateway {
         request: RequestBuilder,
         proof: Option<&Secret>,
     ) -> Result<(u16, Value, Option<String>), Failure> {
-        let unreachable = |failed: reqwest::Error| {
-            Failure::new(Exit::Unreachable, failed.without_url())
-                .context(format!("the gateway at `{}` cannot be reached", self.url))
-                .hint("check --gateway, the network, and --ca-file where its certificate is of a private authority")
-        };
+        let unreachable = |failed: reqwest::Error| self.unreachable(failed);
         let request = match proof {
             None => request,
             Some(proof) => request.header("dpop", proof.expose()),
@@ -252,6 +252,22 @@ impl Gateway {
             Some(body) => Ok((status, body, exchange_id)),
             None => Err(self.foreign(status)),
         }
+    }
+
+    fn unreachable(&self, failed: reqwest::Error) -> Failure {
+        let untrusted = is_untrusted(&failed);
+        let failure = Failure::new(Exit::Unreachable, failed.without_url());
+        if untrusted {
+            return failure
+                .context(format!(
+                    "the certificate of the gateway at `{}` is not trusted",
+                    self.url
+                ))
+                .hint("set CAMBIO_CA_FILE, or give --ca-file, to the authority that signed it");
+        }
+        failure
+            .context(format!("the gateway at `{}` cannot be reached", self.url))
+            .hint("check --gateway and the network")
     }
 
     fn refused(&self, body: &Value, status: u16) -> Failure {
@@ -288,6 +304,27 @@ pub(super) async fn read(mut response: Response, limit: usize) -> Result<Option<
         body.extend_from_slice(&chunk);
     }
     Ok(Some(body))
+}
+
+/// Tells whether somebody answered whose certificate was refused.
+fn is_untrusted(failed: &reqwest::Error) -> bool {
+    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(failed);
+    while let Some(error) = next {
+        // An I/O error names what its inner error is from, and not that error itself.
+        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        let refused = match inner {
+            Some(inner) => inner.downcast_ref::<rustls::Error>(),
+            None => error.downcast_ref::<rustls::Error>(),
+        };
+        if matches!(refused, Some(rustls::Error::InvalidCertificate(_))) {
+            return true;
+        }
+        next = match inner {
+            Some(inner) => Some(inner),
+            None => error.source(),
+        };
+    }
+    false
 }
 
 fn authorities(file: &Path) -> anyhow::Result<Vec<Certificate>> {

@@ -2,7 +2,10 @@
 //!
 //! Never presents evidence without a proof or a client certificate: bare evidence would serve exactly one request.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use super::{
     answer::{Answer, Credential},
@@ -10,7 +13,7 @@ use super::{
     environment::Environment,
     evidence::{self, Evidence, EvidenceArguments, Holder},
     exit::Exit,
-    failure::Failure,
+    failure::{Failure, plain},
     output::Output,
     proof_key::{self, KeyDirectory},
 };
@@ -47,6 +50,18 @@ pub struct Session {
     /// The token of whoever acts for the workload.
     actor: Option<Secret>,
     key: Option<SigningKey>,
+    origin: Origin,
+}
+
+/// Where the evidence's key is from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    /// Kept, or not needed.
+    Kept,
+    /// Made just now, in a state directory that had none for this evidence.
+    Made,
+    /// Made just now, for want of a state directory.
+    Nowhere,
 }
 
 impl Session {
@@ -61,9 +76,12 @@ impl Session {
     ) -> Result<Self, Failure> {
         let gateway = Gateway::of(&arguments.gateway, environment)?;
         let evidence = evidence::find(&arguments.evidence, &gateway, environment, output).await?;
-        let key = match gateway.means() {
-            Means::Certificate => None,
-            Means::Proof => Some(key(&evidence, environment, output)?),
+        let (key, origin) = match gateway.means() {
+            Means::Certificate => (None, Origin::Kept),
+            Means::Proof => {
+                let (key, origin) = key(&evidence, environment, output)?;
+                (Some(key), origin)
+            }
         };
         let actor = actor(arguments.actor_token_file.as_deref(), environment)?;
         Ok(Self {
@@ -71,7 +89,26 @@ impl Session {
             evidence,
             actor,
             key,
+            origin,
         })
+    }
+
+    /// Says what may be wrong on this side of a refusal.
+    pub fn explained(&self, failure: Failure) -> Failure {
+        if failure.code() != Some("attest.evidence_stolen") {
+            return failure;
+        }
+        match self.origin {
+            Origin::Kept => failure,
+            Origin::Made => failure.hint_first(
+                "this state directory had no key for this token: if another shell or step used the token first, set \
+                 CAMBIO_STATE_DIR to its directory",
+            ),
+            Origin::Nowhere => failure.hint_first(
+                "there is no state directory, so this token had no key here: if another shell or step used the token \
+                 first, set CAMBIO_STATE_DIR to its directory",
+            ),
+        }
     }
 
     /// Proves possession for one request to `url`.
@@ -114,9 +151,10 @@ pub async fn obtain(
     environment: &Environment,
     output: &mut Output<'_>,
 ) -> Result<Answer, Failure> {
+    named_once(wanted)?;
     let session = Session::open(arguments, environment, output).await?;
     let gateway = &session.gateway;
-    match wanted {
+    let answer = match wanted {
         Wanted::Credentials(names) => {
             let presented = session.present(&gateway.exchange_url(), environment)?;
             gateway.exchange(&presented, names).await
@@ -125,13 +163,38 @@ pub async fn obtain(
             let presented = session.present(&gateway.token_url(), environment)?;
             gateway.svid(&presented, name, environment.clock.now()).await
         }
+    };
+    answer.map_err(|failure| session.explained(failure))
+}
+
+/// Refuses what no gateway could answer, before anything is sent.
+fn named_once(wanted: Wanted<'_>) -> Result<(), Failure> {
+    let names = match wanted {
+        Wanted::Credentials(names) => names.iter().map(String::as_str).collect(),
+        Wanted::Svid(name) => vec![name],
+    };
+    let mut seen = BTreeSet::new();
+    for name in names {
+        if name.is_empty() {
+            let why = "found an empty name, expected the name of a relying party";
+            return Err(Failure::saying(Exit::Usage, why));
+        }
+        if !seen.insert(name) {
+            let why = format!("found `{}` twice, expected each relying party once", plain(name));
+            return Err(Failure::saying(Exit::Usage, why));
+        }
     }
+    Ok(())
 }
 
 /// Evidence that was made for this process alone needs no file: nobody else can ever present it.
-fn key(evidence: &Evidence, environment: &Environment, output: &mut Output<'_>) -> Result<SigningKey, Failure> {
+fn key(
+    evidence: &Evidence,
+    environment: &Environment,
+    output: &mut Output<'_>,
+) -> Result<(SigningKey, Origin), Failure> {
     if evidence.holder == Holder::Process {
-        return Ok(proof_key::generate()?);
+        return Ok((proof_key::generate()?, Origin::Kept));
     }
     let directory = KeyDirectory::open(environment);
     let refused = |failed: anyhow::Error| {
@@ -139,13 +202,15 @@ fn key(evidence: &Evidence, environment: &Environment, output: &mut Output<'_>) 
     };
     if let Some(directory) = directory.map_err(refused)? {
         directory.remove_past_use(environment.clock.now());
-        return directory.key(&evidence.token, &*environment.random).map_err(refused);
+        let known = directory.knows(&evidence.token);
+        let key = directory.key(&evidence.token, &*environment.random).map_err(refused)?;
+        return Ok((key, if known { Origin::Kept } else { Origin::Made }));
     }
     output.note(
         "note: CAMBIO_STATE_DIR, RUNNER_TEMP and XDG_RUNTIME_DIR name no directory, so the evidence's key is not kept: \
          no other process can use this evidence again",
     );
-    Ok(proof_key::generate()?)
+    Ok((proof_key::generate()?, Origin::Nowhere))
 }
 
 /// Says what was given, without what is secret.

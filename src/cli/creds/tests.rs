@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     cli::fixture::{FILTERS, Ran, Surroundings, ran, transcript},
+    clock::FakeClock,
     sim::world,
 };
 
@@ -288,5 +289,69 @@ async fn somebody_else_who_answers_is_no_gateway() {
     let refused = ran(world.clock.clone(), job, &elsewhere).await;
 
     snapshot!(refused);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_is_empty_or_stands_twice_is_refused_before_anything_is_sent() {
+    let nowhere = async |words: &[&str]| ran(FakeClock::at("2026-01-16T14:40:00Z"), Vec::new(), words).await;
+
+    let empty = nowhere(&["creds", ""]).await;
+    let svid = nowhere(&["creds", "--svid", ""]).await;
+    let twice = nowhere(&["exec", "aws-dev", "aws-dev", "--", "/bin/sh"]).await;
+
+    assert_eq!((empty.exit, svid.exit, twice.exit), (2, 2, 125));
+    assert!(empty.stderr.contains("found an empty name"), "{}", empty.stderr);
+    assert!(twice.stderr.contains("found `aws-dev` twice"), "{}", twice.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_is_not_trusted_is_not_called_unreachable() {
+    let (world, other) = (Surroundings::new().await, Surroundings::new().await);
+    let mut variables = world.job(&world.token());
+    let foreign = other.development.world.files.ca.to_str().unwrap().to_owned();
+    let mut with_ca = async |file: &str| {
+        let place = variables.iter_mut().find(|(name, _)| name == "CAMBIO_CA_FILE").unwrap();
+        place.1 = file.to_owned();
+        ran(world.clock.clone(), variables.clone(), &["creds", "aws-dev"]).await
+    };
+
+    let untrusted = with_ca(&foreign).await;
+    let missing = with_ca("/nope").await;
+
+    assert_eq!(
+        (untrusted.exit, missing.exit),
+        (6, 2),
+        "{}{}",
+        untrusted.stderr,
+        missing.stderr
+    );
+    assert!(untrusted.stderr.contains("is not trusted"), "{}", untrusted.stderr);
+    assert!(
+        untrusted.stderr.contains("hint: set CAMBIO_CA_FILE"),
+        "{}",
+        untrusted.stderr
+    );
+    assert!(
+        missing.stderr.contains("CAMBIO_CA_FILE") && missing.stderr.contains("/nope"),
+        "{}",
+        missing.stderr
+    );
+    world.stop().await;
+    other.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_name_of_the_gateway_says_which_url_to_use() {
+    let world = Surroundings::new().await;
+    let mut variables = world.job(&world.token());
+    let gateway = variables.iter_mut().find(|(name, _)| name == "CAMBIO_GATEWAY").unwrap();
+    gateway.1 = gateway.1.replace("127.0.0.1", "localhost");
+
+    let refused = ran(world.clock.clone(), variables, &["creds", "aws-dev"]).await;
+
+    assert_eq!(refused.exit, 4, "{}", refused.stderr);
+    let hint = "hint: set CAMBIO_GATEWAY to exactly the gateway's `exchange_url`";
+    assert!(refused.stderr.contains(hint), "{}", refused.stderr);
     world.stop().await;
 }

@@ -3,14 +3,18 @@
 //! Never leaves the command evidence it was not meant to have, and never swallows its exit code.
 
 use std::{
-    ffi::OsString,
+    env,
+    ffi::{OsStr, OsString},
     io,
     os::unix::process::ExitStatusExt as _,
+    path::{Path, PathBuf},
     process::{ExitCode, ExitStatus},
 };
 
 use anyhow::Context as _;
 use rustix::{
+    fs::{Access, access},
+    io::Errno,
     process::{Pid, Signal, getpgrp, kill_process},
     termios::tcgetpgrp,
 };
@@ -20,7 +24,7 @@ use tokio::{
 };
 
 use crate::cli::{
-    answer::Answer,
+    answer::{Answer, Refusal},
     environment::Environment,
     evidence,
     exit::Exit,
@@ -50,14 +54,40 @@ pub struct Arguments {
 
 /// Runs a command with credentials.
 pub async fn run(arguments: Arguments, environment: &Environment, output: &mut Output<'_>) -> ExitCode {
-    let ended = match prepared(&arguments, environment, output).await {
-        Ok(command) => launched(command).await,
-        Err(failure) => Err(failure.exiting(Exit::Launcher)),
+    let ended = match found(arguments.command.first(), environment) {
+        Ok(()) => match prepared(&arguments, environment, output).await {
+            Ok(command) => launched(command).await,
+            Err(failure) => Err(failure.exiting(Exit::Launcher)),
+        },
+        Err(failure) => Err(failure),
     };
     match ended {
         Ok(exit) => exit.into(),
         Err(failure) => failure.report(output).into(),
     }
+}
+
+/// Looks for the command as the system will, before a credential is asked for that nobody would use.
+fn found(program: Option<&OsString>, environment: &Environment) -> Result<(), Failure> {
+    let Some(program) = program.map(Path::new) else {
+        return Ok(());
+    };
+    let candidates: Vec<PathBuf> = if program.as_os_str().as_encoded_bytes().contains(&b'/') {
+        vec![program.to_owned()]
+    } else if let Some(path) = environment.variable("PATH") {
+        env::split_paths(path)
+            .map(|directory| directory.join(program))
+            .collect()
+    } else {
+        return Ok(()); // The system has a list of its own then.
+    };
+    let runs = |candidate: &PathBuf| candidate.is_file() && access(candidate, Access::EXEC_OK).is_ok();
+    if candidates.iter().any(runs) {
+        return Ok(());
+    }
+    let there = candidates.iter().any(|candidate| candidate.exists());
+    let why = if there { Errno::ACCESS } else { Errno::NOENT };
+    Err(not_started(program.as_os_str(), why.into()))
 }
 
 async fn prepared(
@@ -67,6 +97,7 @@ async fn prepared(
 ) -> Result<Command, Failure> {
     let wanted = Wanted::Credentials(&arguments.relying_parties);
     let answer = obtain::obtain(&arguments.workload, wanted, environment, output).await?;
+    granted(&answer, output)?;
     let variables = variables(&answer)?;
     for (name, result) in &answer.results {
         if let Ok(credential) = result {
@@ -89,14 +120,28 @@ async fn prepared(
     Ok(command)
 }
 
+/// Refuses where any relying party gave nothing; says it of each, because all must be mended before the command runs.
+fn granted(answer: &Answer, output: &mut Output<'_>) -> Result<(), Failure> {
+    let mut failures = answer.results.iter().filter_map(|(name, result)| {
+        let refusal = result.as_ref().err()?.failure();
+        Some(refusal.context(format!("the gateway gave no credential for `{}`", plain(name))))
+    });
+    let Some(mut last) = failures.next() else {
+        return Ok(());
+    };
+    for next in failures {
+        last.report(output);
+        output.note("");
+        last = next;
+    }
+    Err(last)
+}
+
 /// Returns all variables; one relying party that gave nothing, or two that want the same variable, is a failure.
 fn variables(answer: &Answer) -> Result<Vec<(&'static str, Secret)>, Failure> {
     let mut all: Vec<(&'static str, Secret, &str)> = Vec::new();
     for (name, result) in &answer.results {
-        let credential = result.as_ref().map_err(|refusal| {
-            let refusal = refusal.failure();
-            refusal.context(format!("the gateway gave no credential for `{name}`"))
-        })?;
+        let credential = result.as_ref().map_err(Refusal::failure)?;
         for (variable, value) in shape::variables(credential)? {
             if let Some((_, _, other)) = all.iter().find(|(taken, _, _)| *taken == variable) {
                 let why =
@@ -127,18 +172,21 @@ async fn launched(command: Command) -> Result<Exit, Failure> {
 }
 
 fn started(mut command: Command) -> Result<Child, Failure> {
-    command.spawn().map_err(|why| {
-        let exit = match why.kind() {
-            io::ErrorKind::NotFound => Exit::NotFound,
-            io::ErrorKind::PermissionDenied | io::ErrorKind::ExecutableFileBusy | io::ErrorKind::IsADirectory => {
-                Exit::NotExecutable
-            }
-            _ if why.raw_os_error() == Some(rustix::io::Errno::NOEXEC.raw_os_error()) => Exit::NotExecutable,
-            _ => Exit::Launcher,
-        };
-        let program = command.as_std().get_program().to_string_lossy().into_owned();
-        Failure::new(exit, why).context(format!("`{}` cannot be run", plain(&program)))
-    })
+    command
+        .spawn()
+        .map_err(|why| not_started(command.as_std().get_program(), why))
+}
+
+fn not_started(program: &OsStr, why: io::Error) -> Failure {
+    let exit = match why.kind() {
+        io::ErrorKind::NotFound => Exit::NotFound,
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ExecutableFileBusy | io::ErrorKind::IsADirectory => {
+            Exit::NotExecutable
+        }
+        _ if why.raw_os_error() == Some(Errno::NOEXEC.raw_os_error()) => Exit::NotExecutable,
+        _ => Exit::Launcher,
+    };
+    Failure::new(exit, why).context(format!("`{}` cannot be run", plain(&program.to_string_lossy())))
 }
 
 fn exit_of(status: ExitStatus) -> Exit {

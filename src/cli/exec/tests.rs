@@ -175,3 +175,70 @@ mod in_a_world {
         world.stop().await;
     }
 }
+
+fn surroundings(path: Option<&str>) -> Environment {
+    use std::sync::Arc;
+
+    let clock = crate::clock::FakeClock::at("2026-01-16T14:40:00Z");
+    let path = path.map(|path| ("PATH".to_owned(), path.to_owned()));
+    Environment::new(clock, Arc::new(crate::secret::SystemRandom), path.into_iter())
+}
+
+#[test]
+fn a_command_that_cannot_be_run_is_found_out_before_credentials_are_asked_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let place = directory.path().to_str().unwrap();
+    std::fs::write(directory.path().join("plain"), "#!/bin/sh\n").unwrap();
+    let looked = |program: &str, path: Option<&str>| {
+        let found = found(Some(&program.into()), &surroundings(path));
+        found.map_or_else(|failure| failure.exit().number(), |()| 0)
+    };
+    let both = format!("{place}:/bin:/usr/bin");
+
+    assert_eq!(looked("sh", Some(&both)), 0);
+    assert_eq!(looked("/bin/sh", Some(place)), 0);
+    assert_eq!(looked("sh", Some(place)), 127);
+    assert_eq!(looked("/no/such/command", Some(&both)), 127);
+    assert_eq!(looked("plain", Some(&both)), 126);
+    assert_eq!(looked(place, Some(&both)), 126);
+    assert_eq!(
+        looked("no-such-command", None),
+        0,
+        "the system looks where we cannot see"
+    );
+}
+
+#[test]
+fn every_refusal_is_told() {
+    let refused = |code: &str| Refusal {
+        code: code.to_owned(),
+        sentence: "no".to_owned(),
+        cloud_code: None,
+        exchange_id: None,
+        status: 403,
+    };
+    let mut answer = answered(&[("aws", "aws_sts")]);
+    for (name, code) in [("gcp", "authorize.no_grant"), ("azure", "authorize.locked")] {
+        answer.results.push((name.to_owned(), Err(refused(code))));
+    }
+    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+
+    let mut output = Output::new(&mut stdout, &mut stderr);
+    granted(&answer, &mut output).unwrap_err().report(&mut output);
+
+    insta::assert_snapshot!(String::from_utf8(stderr).unwrap(), @r"
+    error: the gateway gave no credential for `gcp`
+
+    Caused by:
+      authorize.no_grant: no
+
+    hint: what it means: cambio check --explain authorize.no_grant
+
+    error: the gateway gave no credential for `azure`
+
+    Caused by:
+      authorize.locked: no
+
+    hint: what it means: cambio check --explain authorize.locked
+    ");
+}

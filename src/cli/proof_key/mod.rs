@@ -84,6 +84,12 @@ impl KeyDirectory {
         self.named(&file_name(&evidence.sha256()), random)
     }
 
+    /// Tells whether a process was here with `evidence` before.
+    pub fn knows(&self, evidence: &Secret) -> bool {
+        let name = file_name(&evidence.sha256());
+        statat(&self.directory, &*name, AtFlags::SYMLINK_NOFOLLOW).is_ok()
+    }
+
     /// Returns the key in the file `name`; of several processes that ask at once, all get the same.
     ///
     /// # Errors

@@ -61,7 +61,7 @@ async fn whoami(arguments: &Arguments, environment: &Environment, output: &mut O
             }
         }
     }
-    told.map(drop)
+    told.map(drop).map_err(|failure| session.explained(failure))
 }
 
 /// Returns the claims of a JWT as they were sent, verified by nobody; null where the evidence is none.
