@@ -8,10 +8,9 @@ use serde::Deserialize;
 use super::{
     diagnostic::{Fault, Problems},
     name::Names,
-    nearest::nearest,
     path::KeyPath,
 };
-use crate::attest::AttestorName;
+use crate::{attest::AttestorName, name::nearest::nearest};
 
 /// `[[attestor]]` as it is written.
 #[derive(Debug, Deserialize, JsonSchema)]

@@ -22,7 +22,6 @@ pub mod keys;
 pub mod limits;
 pub mod listen;
 mod name;
-mod nearest;
 pub mod path;
 mod place;
 pub mod policy;

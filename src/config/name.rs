@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 
 use super::{
     diagnostic::{Fault, Problems},
-    nearest::nearest,
     path::KeyPath,
 };
-use crate::name::Name;
+use crate::name::{Name, nearest::nearest};
 
 /// The names of one kind of table, each with the position of the table that bears it.
 #[derive(Debug)]

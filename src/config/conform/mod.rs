@@ -7,9 +7,9 @@ use serde_json::{Map, Value as Json};
 use super::{
     diagnostic::{Fault, Problems},
     document::{Node, Table, Value},
-    nearest::nearest,
     path::KeyPath,
 };
+use crate::name::nearest::nearest;
 
 /// Returns the part of `table` that conforms to `schema`; the rest is among `problems`.
 pub(super) fn conforming(schema: &Json, table: &Table, path: &KeyPath, problems: &mut Problems) -> toml::Table {

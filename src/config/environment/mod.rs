@@ -8,8 +8,8 @@ use super::{
     conform,
     diagnostic::{Diagnostic, Fault, Place, Severity},
     document::{Document, Value},
-    nearest::nearest,
 };
+use crate::name::nearest::nearest;
 
 /// Puts the overrides into `document`, and returns what is wrong with them.
 pub(super) fn override_from(

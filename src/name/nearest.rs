@@ -1,9 +1,11 @@
 //! Which known word somebody may have meant.
+//!
+//! Never takes a word in the place of the one that was written: it is only ever shown.
 
 /// Returns the known word nearest to `word`, if any is near.
 ///
 /// Near is at most a third of the word's length in edits, and at least one.
-pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let length = word.chars().take(MAX_CHARACTERS).count();
     let limit = (length / 3).max(1);
     known

@@ -2,6 +2,8 @@
 //!
 //! One grammar for all, so that a name can stand in a log line, a metric label, an AWS session name and a Cedar id unescaped.
 
+pub mod nearest;
+
 use std::{fmt, marker::PhantomData};
 
 /// A configured name: 1 to 64 characters of `[a-z0-9_-]`, the first a letter or digit.
