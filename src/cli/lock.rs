@@ -5,7 +5,10 @@
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::Subcommand;
+use clap::{
+    Subcommand,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
 use serde_json::{Value, json};
 
 use super::{
@@ -35,10 +38,10 @@ pub struct Arguments {
 pub enum Action {
     /// Sets a lock; prints its id.
     Add {
-        /// What VALUE names: attestor, entry, relying_party, run or spiffe_id.
-        #[arg(value_parser = target)]
+        /// What VALUE names.
+        #[arg(value_parser = targets())]
         target: LockTarget,
-        /// The name or id to lock.
+        /// The name or id to lock: of a run `ci.run_id`, of a workload its SPIFFE ID.
         value: String,
         /// Why, for whoever is denied and for the trail.
         #[arg(long)]
@@ -72,6 +75,9 @@ async fn lock(arguments: &Arguments, environment: &Environment, output: &mut Out
                 Format::Text => {
                     let id = text(&lock, "id");
                     output.result(&id)?;
+                    if let Some(warning) = lock.get("warning").and_then(Value::as_str) {
+                        output.note(format_args!("warning: {}", plain(warning)));
+                    }
                     output.note(format_args!(
                         "{target} `{}` is locked here at once and within 5 s elsewhere; undo with: cambio lock remove {id}",
                         plain(value)
@@ -95,7 +101,7 @@ async fn lock(arguments: &Arguments, environment: &Environment, output: &mut Out
             removed.map_err(|failure| {
                 failure
                     .context(format!("the lock `{id}` was not removed"))
-                    .hint("cambio lock list")
+                    .hint_first("cambio lock list")
             })?;
             output.note(format_args!("the lock `{id}` is removed"));
         }
@@ -139,8 +145,9 @@ fn read(body: &str) -> Result<Value, Failure> {
     body.map_err(Failure::from)
 }
 
-fn target(text: &str) -> Result<LockTarget, String> {
-    LockTarget::parse(text).ok_or_else(|| "expected attestor, entry, relying_party, run or spiffe_id".to_owned())
+fn targets() -> impl TypedValueParser<Value = LockTarget> {
+    let words = PossibleValuesParser::new(LockTarget::ALL.map(LockTarget::as_str));
+    words.try_map(|word| LockTarget::parse(&word).ok_or("is no kind of lock"))
 }
 
 const LOCKS: &str = "/v1/locks";
@@ -166,6 +173,39 @@ mod tests {
         assert_eq!((added.exit, removed.exit), (0, 0), "{}{}", added.stderr, removed.stderr);
         assert_eq!((denied.exit, given.exit), (3, 0), "{}{}", denied.stderr, given.stderr);
         assert!(denied.stderr.contains("incident 7"), "{}", denied.stderr);
+        world.stop().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_lock_that_names_nothing_is_kept_and_warned_of() {
+        let world = Surroundings::new().await;
+        let add = async |target: &str, value: &str| {
+            let ran = world.runs(&["lock", "add", target, value, "--reason", "x"]).await;
+            assert_eq!(ran.exit, 0, "{}", ran.stderr);
+            ran.stderr
+        };
+
+        let near = add("relying_party", "aws-dv").await;
+        let far = add("attestor", "nobody-at-all").await;
+        let entry = add("entry", "nobody-at-all").await;
+        let there = add("relying_party", "aws-dev").await;
+        let run = add("run", "4711").await;
+
+        let kept = "(the lock is kept in case one comes)";
+        let first = |told: &str| told.lines().next().unwrap_or_default().to_owned();
+        let warning = format!("warning: no relying party is called `aws-dv` {kept}, did you mean `aws-dev`?");
+        assert_eq!(first(&near), warning);
+        assert_eq!(
+            first(&far),
+            format!("warning: no attestor is called `nobody-at-all` {kept}")
+        );
+        assert_eq!(
+            first(&entry),
+            format!("warning: no entry is called `nobody-at-all` {kept}")
+        );
+        assert!(!there.contains("warning") && !run.contains("warning"), "{there}{run}");
+        let words = ["lock", "list", "--output", "json"];
+        assert_eq!(world.runs(&words).await.stdout.matches("aws-dv").count(), 1);
         world.stop().await;
     }
 

@@ -41,16 +41,17 @@ impl LockTarget {
 
     /// Reads what the store's row says.
     pub fn parse(text: &str) -> Option<Self> {
-        [
-            Self::Attestor,
-            Self::Entry,
-            Self::RelyingParty,
-            Self::Run,
-            Self::SpiffeId,
-        ]
-        .into_iter()
-        .find(|target| target.as_str() == text)
+        Self::ALL.into_iter().find(|target| target.as_str() == text)
     }
+
+    /// Every kind.
+    pub const ALL: [Self; 5] = [
+        Self::Attestor,
+        Self::Entry,
+        Self::RelyingParty,
+        Self::Run,
+        Self::SpiffeId,
+    ];
 }
 
 impl fmt::Display for LockTarget {

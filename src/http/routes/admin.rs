@@ -18,10 +18,14 @@ use serde_json::{Value, json};
 use super::{join_tokens, keys, machines, outside_root, revocations};
 use crate::{
     audit::{Draft, Group, TrailError},
-    authorize::lock::{LockRefused, LockTarget},
+    authorize::{
+        RelyingPartyName,
+        lock::{LockRefused, LockTarget},
+    },
     gateway::{Gateway, answer::Cause},
     http::{body, error::Refusal, request_refusal::RequestRefusal, state::ExchangeState},
     mint::{crl::Revoker, rotation::Engine},
+    name::nearest::nearest,
     store::{LockRow, StoreError, TrailFilter},
 };
 
@@ -198,10 +202,44 @@ async fn add_lock(State(state): State<AdminState>, body: Body) -> Response {
         "lock {} added: {} `{}` ({})",
         lock.id, lock.target, lock.value, lock.reason
     );
+    let mut shown = lock_json(&lock);
+    if let (Some(warning), Value::Object(members)) = (names_nothing(state.gateway(), target, &value), &mut shown) {
+        members.insert("warning".to_owned(), warning.into());
+    }
     match record(&state, &detail).await {
-        Ok(()) => (StatusCode::CREATED, Json(lock_json(&lock))).into_response(),
+        Ok(()) => (StatusCode::CREATED, Json(shown)).into_response(),
         Err(failed) => Refusal::from(&Cause::from(failed)).into_problem(None),
     }
+}
+
+/// Says that a lock names nothing that is configured; a misspelt one would give false safety in an incident.
+///
+/// Runs and workloads are not configured one by one, so nobody can tell.
+fn names_nothing(gateway: &Gateway, target: LockTarget, value: &str) -> Option<String> {
+    let rules = gateway.rules.load();
+    let (kind, known): (&str, Vec<&str>) = match target {
+        LockTarget::Attestor => {
+            let names = rules.attestors.iter().map(|attestor| attestor.name().as_str());
+            ("attestor", names.collect())
+        }
+        LockTarget::Entry => {
+            let names = rules.registry.entries().map(|entry| entry.name().as_str());
+            ("entry", names.collect())
+        }
+        LockTarget::RelyingParty => {
+            let names = rules.relying_parties.keys().map(RelyingPartyName::as_str);
+            ("relying party", names.collect())
+        }
+        LockTarget::Run | LockTarget::SpiffeId => return None,
+    };
+    if known.contains(&value) {
+        return None;
+    }
+    let meant = nearest(value, known).map(|near| format!(", did you mean `{near}`?"));
+    let meant = meant.unwrap_or_default();
+    Some(format!(
+        "no {kind} is called `{value}` (the lock is kept in case one comes){meant}"
+    ))
 }
 
 fn read_lock(body: &[u8]) -> Result<(LockTarget, String, String), RequestRefusal> {
