@@ -7,7 +7,10 @@ pub mod outside_root;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::Subcommand;
+use clap::{
+    Subcommand,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
 use serde_json::{Value, json};
 
 use super::{
@@ -17,6 +20,7 @@ use super::{
     failure::{Failure, plain},
     output::{Format, Output},
 };
+use crate::{jose::SigningAlgorithm, mint::authority::Purpose};
 
 /// Arguments of `cambio keys`.
 #[derive(Debug, clap::Args)]
@@ -50,14 +54,14 @@ pub enum Action {
         #[arg(long, required = true)]
         compromised: bool,
     },
-    /// Makes successors due at once; they sign when they were seen everywhere for the lead.
+    /// Prepares successors now; each signs once it was published everywhere for the lead (24 h by default).
     Rotate {
-        /// Only keys that sign this: jwt, x509_intermediate or x509_root; without it all but roots, which others have pinned.
-        #[arg(long)]
-        purpose: Option<String>,
+        /// Only keys that sign this; without it all but roots, which others have pinned. The key of checkpoints stays.
+        #[arg(long, ignore_case = true, value_parser = purposes())]
+        purpose: Option<Purpose>,
         /// Only keys of this algorithm.
-        #[arg(long)]
-        algorithm: Option<String>,
+        #[arg(long, ignore_case = true, value_parser = algorithms())]
+        algorithm: Option<&'static str>,
     },
 }
 
@@ -84,7 +88,7 @@ async fn keys(arguments: &Arguments, environment: &Environment, output: &mut Out
         Action::Revoke { kid, compromised } => {
             let body = json!({ "kid": kid, "compromised": compromised });
             let revoked = admin.post(&format!("{KEYS}/revoke"), &body).await;
-            let revoked = read(&revoked.map_err(|failure| failure.hint("cambio keys list"))?)?;
+            let revoked = read(&revoked.map_err(|failure| failure.hint_first("cambio keys list"))?)?;
             match arguments.output {
                 Format::Json => output.result(&revoked)?,
                 Format::Text => say_revoked(&revoked, output)?,
@@ -92,9 +96,10 @@ async fn keys(arguments: &Arguments, environment: &Environment, output: &mut Out
         }
         Action::Rotate { purpose, algorithm } => {
             let mut body = json!({});
-            for (name, value) in [("purpose", purpose), ("algorithm", algorithm)] {
+            let purpose = purpose.map(Purpose::as_str);
+            for (name, value) in [("purpose", purpose), ("algorithm", *algorithm)] {
                 if let (Some(value), Value::Object(members)) = (value, &mut body) {
-                    members.insert(name.to_owned(), value.as_str().into());
+                    members.insert(name.to_owned(), value.into());
                 }
             }
             let rotated = read(&admin.post(&format!("{KEYS}/rotate"), &body).await?)?;
@@ -105,6 +110,25 @@ async fn keys(arguments: &Arguments, environment: &Environment, output: &mut Out
         }
     }
     Ok(())
+}
+
+fn purposes() -> impl TypedValueParser<Value = Purpose> {
+    let rotated = Purpose::ALL.into_iter().filter(|purpose| *purpose != Purpose::Audit);
+    let words = PossibleValuesParser::new(rotated.map(Purpose::as_str));
+    words.try_map(|word| {
+        let mut known = Purpose::ALL.into_iter();
+        let purpose = known.find(|known| known.as_str().eq_ignore_ascii_case(&word));
+        purpose.ok_or("is no purpose")
+    })
+}
+
+fn algorithms() -> impl TypedValueParser<Value = &'static str> {
+    let ours = || SigningAlgorithm::ALL.into_iter().map(|one| one.algorithm().as_str());
+    let words = PossibleValuesParser::new(ours());
+    words.try_map(move |word| {
+        let algorithm = ours().find(|known| known.eq_ignore_ascii_case(&word));
+        algorithm.ok_or("is no algorithm that a key of ours signs with")
+    })
 }
 
 fn list(shown: &Value, output: &mut Output<'_>) -> Result<(), Failure> {
@@ -314,13 +338,39 @@ mod tests {
         let world = Surroundings::new().await;
 
         let unknown = world.runs(&["keys", "revoke", "nobody", "--compromised"]).await;
-        let audit = world.runs(&["keys", "rotate", "--purpose", "audit"]).await;
-        let misspelt = world.runs(&["keys", "rotate", "--purpose", "jtw"]).await;
+        let none = [
+            "keys",
+            "rotate",
+            "--purpose",
+            "x509_intermediate",
+            "--algorithm",
+            "rs256",
+        ];
+        let none = world.runs(&none).await;
 
-        assert_eq!((unknown.exit, audit.exit, misspelt.exit), (1, 1, 1));
+        assert_eq!((unknown.exit, none.exit), (1, 1));
         assert!(unknown.stderr.contains("cambio keys list"), "{}", unknown.stderr);
-        assert!(audit.stderr.contains("no active key"), "{}", audit.stderr);
-        assert!(misspelt.stderr.contains("x509_root"), "{}", misspelt.stderr);
+        let why = "parameter `purpose` cannot be served: found no active key";
+        assert!(none.stderr.contains(why), "{}", none.stderr);
         world.stop().await;
+    }
+
+    #[test]
+    fn rotate_takes_the_words_of_our_keys_in_any_case_and_no_others() {
+        use clap::Parser as _;
+
+        let taken = |option: &str, word: &str| {
+            crate::cli::Arguments::try_parse_from(["cambio", "keys", "rotate", option, word]).is_ok()
+        };
+
+        for word in ["jwt", "JWT", "x509_intermediate", "x509_root"] {
+            assert!(taken("--purpose", word), "{word}");
+        }
+        for word in ["es256", "ES256", "rs256"] {
+            assert!(taken("--algorithm", word), "{word}");
+        }
+        for (option, word) in [("--purpose", "audit"), ("--purpose", "jtw"), ("--algorithm", "ES384")] {
+            assert!(!taken(option, word), "{word}");
+        }
     }
 }

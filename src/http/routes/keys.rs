@@ -119,7 +119,7 @@ pub(super) fn refused(failed: &RotationFailed) -> Response {
             NotForced::Unreadable(_) => None,
         };
         if let Some(name) = name {
-            return Refusal::from(&invalid(name, &format!(": {why}"))).into_problem(None);
+            return Refusal::from(&invalid(name, &format!("cannot be served: {why}"))).into_problem(None);
         }
     }
     tracing::error!(

@@ -29,6 +29,9 @@ pub enum SigningAlgorithm {
 }
 
 impl SigningAlgorithm {
+    /// Every algorithm that a key of ours signs with.
+    pub const ALL: [Self; 2] = [Self::Es256, Self::Rs256];
+
     /// Returns the algorithm of the header.
     pub const fn algorithm(self) -> Algorithm {
         match self {
