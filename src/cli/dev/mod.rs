@@ -12,6 +12,7 @@ use std::{path::PathBuf, process::ExitCode};
 use self::{
     development::{Development, Unready},
     place::Place,
+    ready::ReadyFile,
 };
 use super::{
     environment::Environment,
@@ -44,9 +45,21 @@ pub async fn run(arguments: Arguments, environment: &Environment, output: &mut O
 }
 
 async fn develop(arguments: Arguments, environment: &Environment, output: &mut Output<'_>) -> anyhow::Result<Exit> {
+    let ready = arguments.ready_file.as_deref().map(ReadyFile::claim).transpose()?;
     let place = Place::open(arguments.data_dir, &*environment.random)?;
+    let ended = lived(&place, ready.as_ref(), environment, output).await;
+    place.close();
+    ended
+}
+
+async fn lived(
+    place: &Place,
+    ready: Option<&ReadyFile<'_>>,
+    environment: &Environment,
+    output: &mut Output<'_>,
+) -> anyhow::Result<Exit> {
     let mut signals = Signals::new()?;
-    let development = match Development::start(&place, environment).await {
+    let development = match Development::start(place, environment).await {
         Ok(development) => development,
         Err(Unready::Configuration(diagnostics)) => {
             output.note(config::render::text(&diagnostics));
@@ -54,19 +67,27 @@ async fn develop(arguments: Arguments, environment: &Environment, output: &mut O
         }
         Err(Unready::Other(failed)) => return Err(failed),
     };
-    let told = demonstration::run(&development).await?;
-    output.result(&told)?;
-    if let Some(path) = &arguments.ready_file {
-        ready::write(path, &development)?;
+    let shown = shown(&development, ready, output).await;
+    if shown.is_ok() {
+        output.note("serving until interrupted (Ctrl-C)");
+        while signals.next().await == Signal::Reload {
+            development.reload().await;
+        }
     }
-    output.note("serving until interrupted (Ctrl-C)");
-    while signals.next().await == Signal::Reload {
-        development.reload().await;
-    }
-    if let Some(path) = &arguments.ready_file {
-        let _gone = std::fs::remove_file(path);
+    if let Some(ready) = ready {
+        ready.remove(&development);
     }
     development.stop().await;
-    place.close();
-    Ok(Exit::Done)
+    shown.map(|()| Exit::Done)
+}
+
+/// Says what happened and where everything is.
+async fn shown(
+    development: &Development,
+    ready: Option<&ReadyFile<'_>>,
+    output: &mut Output<'_>,
+) -> anyhow::Result<()> {
+    let told = demonstration::run(development).await?;
+    output.result(&told)?;
+    ready.map_or(Ok(()), |ready| ready.write(development))
 }
