@@ -174,6 +174,11 @@ impl Problems {
         }
     }
 
+    /// Tells whether anything stops the start.
+    pub(super) fn any_refused(&self) -> bool {
+        self.0.iter().any(|problem| problem.severity == Severity::Error)
+    }
+
     /// Returns all of them.
     pub(super) fn into_list(self) -> Vec<Problem> {
         self.0

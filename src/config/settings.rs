@@ -205,7 +205,12 @@ impl Draft {
             let expected = format!("a grant for each {kind}: this one gives nothing");
             Fault::new("config.unused", format_args!("`{name}` in no grant"), expected)
         };
-        for entry in self.entries.iter().filter(|entry| !entries.contains(&entry.name)) {
+        let acts = |entry: &EntryTable| {
+            let mut actors = self.grants.iter().flat_map(|grant| &grant.actors);
+            actors.any(|actor| *actor == entry.spiffe_id)
+        };
+        let given = |entry: &EntryTable| entries.contains(&entry.name) || acts(entry);
+        for entry in self.entries.iter().filter(|entry| !given(entry)) {
             problems.warn(&entry.at.key("name"), unused("entry", entry.name.as_str()));
         }
         for party in self
@@ -249,7 +254,10 @@ impl Unfinished {
             problems,
         );
         draft.grants = grant::read(std::mem::take(&mut self.grant), &entries, &parties, problems);
-        draft.warn_of_unused(problems);
+        // A grant that is refused is not among them: what it names is not unused.
+        if !problems.any_refused() {
+            draft.warn_of_unused(problems);
+        }
     }
 }
 

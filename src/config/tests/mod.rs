@@ -425,6 +425,29 @@ fn warns_of_what_no_grant_uses() {
 }
 
 #[test]
+fn an_entry_that_a_grant_names_as_an_actor_is_not_unused() {
+    let agent = "\n[[entry]]\nname = \"triage\"\nattestor = \"github\"\nmatch = { \"ci.repo_id\" = \"1\" }\nspiffe_id = \"/agent/triage\"\n";
+    let unused = |actors: &str| {
+        let case = Case::sample().and(agent);
+        let settings = case.with("ttl = \"20m\"", &format!("ttl = \"20m\"{actors}")).settings();
+        settings.warnings.iter().map(|found| found.code).collect::<Vec<_>>()
+    };
+
+    assert_eq!(unused(""), ["config.unused"]);
+    assert_eq!(unused("\nactors = [\"/agent/triage\"]"), Vec::<&str>::new());
+}
+
+#[test]
+fn what_a_refused_grant_names_is_not_called_unused() {
+    let case = Case::sample().with("ttl = \"20m\"", "ttl = \"20 minutes\"");
+
+    let report = case.check(Plugins::COMPILED_IN, &surroundings());
+
+    let codes: Vec<_> = report.diagnostics().iter().map(|found| found.code).collect();
+    assert!(report.is_refused() && !codes.contains(&"config.unused"), "{codes:?}");
+}
+
+#[test]
 fn reads_sinks_and_refuses_those_that_cannot_be() {
     let settings = Case::sample()
         .and("\n[[sink]]\nkind = \"stdout\"\n[[sink]]\nkind = \"file\"\npath = \"var/trail.ndjson\"\n")
