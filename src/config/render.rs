@@ -55,6 +55,19 @@ pub fn json(diagnostics: &[Diagnostic]) -> serde_json::Value {
         .collect()
 }
 
+/// Writes which error came first, where, and how many more there are: one line, for the trail.
+pub fn first(diagnostics: &[Diagnostic]) -> String {
+    let mut errors = diagnostics.iter().filter(|one| one.severity == Severity::Error);
+    let Some(first) = errors.next() else {
+        return "no reason is known".to_owned();
+    };
+    let more = match errors.count() {
+        0 => String::new(),
+        more => format!(", and {more} more"),
+    };
+    format!("{} at {}{more}", first.code, first.place)
+}
+
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let severity = match self.severity {
@@ -69,23 +82,29 @@ impl fmt::Display for Diagnostic {
         if !self.expected.is_empty() {
             write!(f, ", expected {}", self.expected)?;
         }
-        match &self.place {
-            Place::Environment { variable } => write!(f, "\n  --> environment: {variable}")?,
-            Place::File { file } => write!(f, "\n  --> {}", file.display())?,
-            Place::Position {
-                file,
-                line,
-                column,
-                excerpt,
-            } => {
-                write!(f, "\n  --> {}:{line}:{column}", file.display())?;
-                marked_line(f, *line, excerpt)?;
-            }
+        write!(f, "\n  --> {}", self.place)?;
+        if let Place::Position { line, excerpt, .. } = &self.place {
+            marked_line(f, *line, excerpt)?;
         }
         if let Some(hint) = &self.hint {
             write!(f, "\n  hint: {hint}")?;
         }
         Ok(())
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Environment { variable } => write!(f, "environment: {variable}"),
+            Self::File { file } => write!(f, "{}", file.display()),
+            Self::Position {
+                file,
+                line,
+                column,
+                excerpt: _,
+            } => write!(f, "{}:{line}:{column}", file.display()),
+        }
     }
 }
 

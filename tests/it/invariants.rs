@@ -686,6 +686,13 @@ async fn t_25_a_reload_passes_the_same_checks_as_a_start_and_a_bad_file_changes_
             ready["subsystems"]["policy"]["reason"].is_string(),
             "the alarm is raised: {ready}"
         );
+        let trail = world
+            .admin("GET", "/v1/audit?kind=change&newest=true&limit=1", None)
+            .await;
+        let detail = trail.json()["detail"].as_str().unwrap_or_default().to_owned();
+        let told = "a reload was refused, the last good configuration is kept: config.";
+        assert!(detail.starts_with(told), "{detail}");
+        assert!(detail.contains(&format!(" at {}:", path.display())), "{detail}");
     }
     std::fs::write(&path, &configuration).unwrap();
     world.development.reload().await;

@@ -108,7 +108,8 @@ impl Running {
             challenges: Challenges::derived(settings.keys.kek.expose())?,
             store: OwnStore::default(),
         };
-        let rules = rules(&settings, &surroundings, FIRST_GENERATION)?;
+        let diagnosed = |diagnostics: Vec<Diagnostic>| anyhow::anyhow!(config::render::text(&diagnostics));
+        let rules = rules(&settings, &surroundings, FIRST_GENERATION).map_err(diagnosed)?;
         let certificate = Certificate::load(&settings.tls.certificate_file, &settings.tls.key_file)?;
         refuse_development_certificate(&settings.tls.certificate_file, options.profile)?;
         let store = super::store::open(&settings.store).await?;
@@ -212,9 +213,7 @@ impl Running {
     /// alarm.
     pub async fn reload(&self, loaded: Result<Settings, Vec<Diagnostic>>) {
         let generation = self.generation.load(Ordering::Acquire) + 1;
-        let compiled = loaded
-            .map_err(|diagnostics| anyhow::anyhow!(config::render::text(&diagnostics)))
-            .and_then(|settings| rules(&settings, &self.surroundings, generation));
+        let compiled = loaded.and_then(|settings| rules(&settings, &self.surroundings, generation));
         let renewed = self
             .certificate
             .reload(&self.certificate_files.0, &self.certificate_files.1);
@@ -229,10 +228,12 @@ impl Running {
                 format!("configuration reloaded, policy generation {generation}")
             }
             Err(refused) => {
-                tracing::error!("the configuration was not reloaded, the last good one is kept: {refused}");
+                let text = config::render::text(&refused);
+                tracing::error!("the configuration was not reloaded, the last good one is kept: {text}");
                 self.policy_alarm
                     .store(Arc::new(Some("the last reload was refused, see the log".to_owned())));
-                "a reload was refused, the last good configuration is kept".to_owned()
+                let why = config::render::first(&refused);
+                format!("a reload was refused, the last good configuration is kept: {why}")
             }
         };
         let group = Group {
@@ -268,10 +269,9 @@ impl Running {
 
 const FIRST_GENERATION: u64 = 1;
 
-fn rules(settings: &Settings, surroundings: &Surroundings, generation: u64) -> anyhow::Result<Rules> {
-    let diagnosed = |diagnostics: Vec<Diagnostic>| anyhow::anyhow!(config::render::text(&diagnostics));
-    let assembly = settings.assemble(surroundings).map_err(diagnosed)?;
-    let compiled = settings.compile(&assembly, generation).map_err(diagnosed)?;
+fn rules(settings: &Settings, surroundings: &Surroundings, generation: u64) -> Result<Rules, Vec<Diagnostic>> {
+    let assembly = settings.assemble(surroundings)?;
+    let compiled = settings.compile(&assembly, generation)?;
     let relying_parties = assembly
         .relying_parties
         .into_iter()
