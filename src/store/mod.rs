@@ -255,8 +255,11 @@ pub enum StoreError {
         expected: u32,
     },
     /// The store is open in another process that writes to it.
-    #[error("the store is locked by another process")]
-    Locked,
+    #[error("the store `{place}` is locked by another process, expected to be the only one that writes")]
+    Locked {
+        /// Where.
+        place: String,
+    },
     /// The place cannot be opened or has the wrong mode.
     #[error("the store at `{place}` cannot be opened: {reason}")]
     Open {

@@ -533,9 +533,7 @@ fn attest_refusals() -> Vec<AttestRefusal> {
             found: "tpm".into(),
             expected: "oidc".into(),
         },
-        A::LedgerUnavailable {
-            source: StoreError::Locked,
-        },
+        A::LedgerUnavailable { source: locked() },
         A::Malformed {
             reason: "found 2 parts, expected 3".into(),
         },
@@ -738,7 +736,7 @@ fn causes() -> Vec<Cause> {
             expected: 2,
         }
         .into(),
-        T::Store(Arc::new(StoreError::Locked)).into(),
+        T::Store(Arc::new(locked())).into(),
         T::Stopped.into(),
         NotCommitted {
             digest: Digest::of(b"value"),
@@ -1643,4 +1641,10 @@ async fn tm_43_refuses_what_is_above_the_limits() {
         }
     }
     assert_eq!(seen.len(), 2, "one limit by workload, one by source address: {seen:?}");
+}
+
+fn locked() -> StoreError {
+    StoreError::Locked {
+        place: "/var/lib/cambio/cambio.db".to_owned(),
+    }
 }

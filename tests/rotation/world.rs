@@ -306,7 +306,7 @@ impl World {
                     return;
                 }
                 // A token that is being signed holds the old one for a moment.
-                Err(StoreError::Locked) => tokio::time::sleep(Duration::from_millis(10)).await,
+                Err(StoreError::Locked { .. }) => tokio::time::sleep(Duration::from_millis(10)).await,
                 Err(failed) => panic!("the store does not open again: {failed:?}"),
             }
         }

@@ -79,7 +79,9 @@ pub(super) fn lock(path: &Path) -> Result<File, StoreError> {
         .map_err(|source| cannot_open(&beside, &source))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::Locked),
+        Err(TryLockError::WouldBlock) => Err(StoreError::Locked {
+            place: path.display().to_string(),
+        }),
         Err(TryLockError::Error(source)) => Err(cannot_open(&beside, &source)),
     }
 }
