@@ -133,7 +133,9 @@ pub enum AttestRefusal {
     #[error("the evidence was used before")]
     Replayed,
     /// Expired evidence with a proof of possession, of which the ledger knows no first use.
-    #[error("the evidence has expired, and it was never used with this key while it was valid")]
+    #[error(
+        "the evidence has expired, get a new token from where this one came: it was never used with this key while it was valid"
+    )]
     ResumeUnknown,
     /// The cluster's API server does not confirm the token, for example because its pod is gone.
     #[error("the cluster's API server does not confirm the token: {reason}")]
