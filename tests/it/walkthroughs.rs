@@ -199,7 +199,16 @@ fn the_page_about_the_trail_can_be_followed_by_an_auditor() {
     assert_eq!(computed.len(), 64);
     assert!(verified.contains(" entries in 2 chains"), "{verified}");
     assert!(held.contains("held against the given checkpoint of "), "{held}");
-    assert!(held.ends_with(" entries in 2 chains"), "{held}");
+    assert!(held.contains(" entries in 2 chains\n"), "{held}");
+    // The second chain goes on after the checkpoint of the first stop, and the sink has what came.
+    assert!(
+        held.contains(" copies in the given file, word for word as in the store"),
+        "{held}"
+    );
+    assert!(
+        held.ends_with("nothing but the given file vouches for them yet"),
+        "{held}"
+    );
     assert!(asked.contains("attest.event_forbidden"), "{asked}");
     assert!(raw.starts_with("{\"v\":1,\"writer\":\""), "{raw}");
 }

@@ -153,7 +153,8 @@ impl BoundKeyAttestor {
             BoundKeyState::Current => {}
             BoundKeyState::Locked => {
                 return Err(AttestRefusal::KeyEnded {
-                    reason: "its machine was locked, because a replaced key of it asked to be replaced again".to_owned(),
+                    reason: "its machine was locked, because a replaced key of it asked to be replaced again"
+                        .to_owned(),
                 });
             }
             BoundKeyState::Superseded => {
