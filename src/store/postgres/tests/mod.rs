@@ -137,12 +137,13 @@ fn counted(verdicts: &[LedgerVerdict], wanted: LedgerVerdict) -> usize {
     verdicts.iter().filter(|verdict| **verdict == wanted).count()
 }
 
+/// T-03 at its full size, for join tokens and whatever else serves once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn t_03_one_of_64_tasks_on_two_replicas_uses_an_evidence_that_serves_once() {
+async fn t_03_one_of_64_tasks_on_two_replicas_uses_an_evidence_that_serves_once_in_each_of_1000_rounds() {
     let database = database!();
     let stores = two(&database, Bounds::default()).await;
 
-    for round in 0..10 {
+    for round in 0..1_000 {
         let found = race(&stores, |_task| bearer(&format!("evidence {round}"))).await;
 
         let firsts = counted(&found, LedgerVerdict::First);
