@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use zeroize::Zeroizing;
 
 use super::environment::Environment;
-use crate::bounded_file;
+use crate::{bounded_file, config::MAX_FILE_BYTES};
 
 /// Where the gateway's configuration lies if nobody says otherwise.
 pub const DEFAULT: &str = "/etc/cambio/cambio.toml";
@@ -26,7 +26,7 @@ pub fn file(named: Option<&Path>, environment: &Environment) -> Option<PathBuf> 
 /// Fails where the file cannot be read or is no TOML; the message shows nothing of it.
 pub fn text(file: &Path, section: &str, key: &str) -> anyhow::Result<Option<String>> {
     let unreadable = || format!("the configuration `{}` cannot be read", file.display());
-    let bytes = Zeroizing::new(bounded_file::read(file, MAX_BYTES).with_context(unreadable)?);
+    let bytes = Zeroizing::new(bounded_file::read(file, MAX_FILE_BYTES).with_context(unreadable)?);
     let text = std::str::from_utf8(&bytes).with_context(unreadable)?;
     // Not the parser's own message, which repeats the line.
     let table: Option<toml::Table> = text.parse().ok();
@@ -34,9 +34,6 @@ pub fn text(file: &Path, section: &str, key: &str) -> anyhow::Result<Option<Stri
     let value = table.get(section).and_then(|section| section.get(key));
     Ok(value.and_then(toml::Value::as_str).map(str::to_owned))
 }
-
-/// As much as the gateway reads of its configuration.
-const MAX_BYTES: u64 = 1024 * 1024;
 
 #[cfg(test)]
 mod tests {

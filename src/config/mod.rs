@@ -170,11 +170,13 @@ fn text(path: &Path) -> Result<String, Fault> {
     Ok(text.to_owned())
 }
 
-/// A file for ten thousand entries has this size; more would be a mistake.
 const CONFIGURATION: Rule = Rule {
     mode: file::ANY_MODE,
-    max_bytes: 1024 * 1024,
+    max_bytes: MAX_FILE_BYTES,
 };
+
+/// A file for ten thousand entries has this size; more would be a mistake.
+pub const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
 /// As deep as a request's JSON may be.
 const MAX_DEPTH: usize = 16;

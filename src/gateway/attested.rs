@@ -2,7 +2,7 @@
 //!
 //! It must never tell in the trail what no signature vouches for.
 
-use std::time::SystemTime;
+use std::{net::IpAddr, time::SystemTime};
 
 use super::{Answer, Gateway, Rules};
 use crate::{
@@ -10,7 +10,8 @@ use crate::{
         AttestRefusal, Attestation, AttestorName, Evidence, ExchangeId, Freshness, Possession, Verdict, unclaimed,
         verify_client_certificate,
     },
-    audit::Draft,
+    audit::{Draft, EntryKind},
+    identify::Workload,
     store::Binding,
 };
 
@@ -116,6 +117,12 @@ impl Gateway {
         };
         let by = Some(attestation.attestor().clone());
         Err(Unattested { refusal, by })
+    }
+
+    /// Refuses a workload whose evidence was used, and stands no more.
+    pub(super) async fn session_over(&self, id: &ExchangeId, source: Option<IpAddr>, workload: &Workload) -> Answer {
+        let draft = Draft::new(EntryKind::Denial, id).from_address(source).of(workload);
+        self.unattested(id, (draft, AttestRefusal::SessionOver)).await
     }
 
     /// Records a refusal of evidence whose signature held; anything less proves nothing and is only counted.

@@ -168,11 +168,7 @@ impl Gateway {
                     workload = workload.standing_until(stands_until);
                     known_standing = true;
                 }
-                Ok(Recorded::Earlier(_)) => {
-                    let draft = Draft::new(EntryKind::Denial, &id).from_address(request.source);
-                    let told = (draft.of(&workload), AttestRefusal::SessionOver);
-                    return self.unattested(&id, told).await;
-                }
+                Ok(Recorded::Earlier(_)) => return self.session_over(&id, request.source, &workload).await,
                 Ok(Recorded::Refused { committed, refusal }) => {
                     return Answer::refused(&id, refusal, &request, &committed);
                 }

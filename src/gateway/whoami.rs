@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, time::SystemTime};
 
 use super::{Answer, Gateway, Known, Request, Rules};
 use crate::{
-    attest::{AttestRefusal, Attestation, ExchangeId, Freshness},
+    attest::{Attestation, ExchangeId, Freshness},
     audit::{Draft, EntryKind, Group, Recorded},
     authorize::{
         Decision, Denial, Permission, RelyingPartyName, Wants,
@@ -67,11 +67,7 @@ impl Gateway {
                     known_standing = true;
                     continue;
                 }
-                Ok(Recorded::Earlier(_)) => {
-                    let draft = Draft::new(EntryKind::Denial, &id).from_address(request.source);
-                    let told = (draft.of(&workload), AttestRefusal::SessionOver);
-                    self.unattested(&id, told).await
-                }
+                Ok(Recorded::Earlier(_)) => self.session_over(&id, request.source, &workload).await,
                 Ok(Recorded::Refused { committed, refusal }) => Answer::refused(&id, refusal, &request, &committed),
                 Err(refusal) => Answer::failed(Some(&id), refusal),
             };

@@ -204,6 +204,16 @@ fn t_63_an_entry_that_names_the_instances_of_every_account_does_not_load_unless_
     assert!(!named.contains("config.entry"), "{named}");
 }
 
+/// Returns a development configuration whose relying parties are called as the pages call theirs.
+#[cfg(feature = "dev")]
+pub(crate) fn named_as_in_the_pages(configuration: &str) -> String {
+    ["aws", "azure", "gcp"]
+        .iter()
+        .fold(configuration.to_owned(), |text, cloud| {
+            text.replace(&format!("\"{cloud}-dev\""), &format!("\"{cloud}-prod\""))
+        })
+}
+
 /// Returns the command lines that call `cambio`, from the blocks that a shell or an SDK reads.
 pub(crate) fn command_lines(page: &str) -> Vec<String> {
     let languages = ["yaml", "ini", "sh"];

@@ -27,7 +27,7 @@ use cambio::{
 };
 use serde::Deserialize;
 
-use crate::guides::{blocks, command_lines, page};
+use crate::guides::{blocks, command_lines, named_as_in_the_pages, page};
 
 /// The job of a page, from the vendor's fixture.
 #[derive(Default, Deserialize)]
@@ -67,11 +67,7 @@ impl Reader {
         let development = Development::start_with(&place, &environment, |text| text).await;
         let development = development.unwrap_or_else(|unready| panic!("{unready:?}"));
         let text = fs::read_to_string(place.configuration()).unwrap();
-        // The pages call their relying parties so.
-        let text = ["aws", "azure", "gcp"].iter().fold(text, |text, cloud| {
-            text.replace(&format!("\"{cloud}-dev\""), &format!("\"{cloud}-prod\""))
-        });
-        let mut base: toml::Table = toml::from_str(&text).unwrap();
+        let mut base: toml::Table = toml::from_str(&named_as_in_the_pages(&text)).unwrap();
         for section in OF_THE_PAGE {
             base.remove(section);
         }

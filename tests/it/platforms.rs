@@ -25,7 +25,7 @@ use cambio::{
 use serde_json::Value;
 
 use crate::{
-    guides::{calls, page},
+    guides::{calls, named_as_in_the_pages, page},
     jobs::{has_credentials, stand_in},
 };
 
@@ -99,10 +99,7 @@ impl Platforms {
     /// Reloads the configuration with `aws-prod` for `aws-dev`, and so on.
     async fn call_relying_parties_as_the_guides_do(&self) {
         let file = self.development.place.configuration();
-        let mut text = std::fs::read_to_string(&file).unwrap();
-        for cloud in ["aws", "azure", "gcp"] {
-            text = text.replace(&format!("\"{cloud}-dev\""), &format!("\"{cloud}-prod\""));
-        }
+        let text = named_as_in_the_pages(&std::fs::read_to_string(&file).unwrap());
         std::fs::write(&file, text).unwrap();
         self.development.reload().await;
     }

@@ -257,12 +257,18 @@ fn sink(rows: &[TrailRow]) -> Vec<String> {
     rows.iter().map(crate::audit::chain::line).collect()
 }
 
-#[tokio::test]
-async fn entries_that_no_checkpoint_covers_are_counted() {
+/// Returns a checkpoint over the first 56 entries, and its key.
+async fn kept_of_56() -> (AuditKey, String) {
     let key = AuditKey::new();
     let heads = [Head::of(&log(LOG)[55])];
     let now = clock::parse_rfc3339("2026-01-16T14:41:00Z").unwrap();
     let kept = checkpoint::sign(&key, &heads, now).await.unwrap();
+    (key, kept)
+}
+
+#[tokio::test]
+async fn entries_that_no_checkpoint_covers_are_counted() {
+    let (key, kept) = kept_of_56().await;
     let against = Against {
         checkpoint: Some(&kept),
         key: Some(&key.public()),
@@ -287,10 +293,7 @@ async fn entries_that_no_checkpoint_covers_are_counted() {
 
 #[tokio::test]
 async fn copies_of_a_sink_stand_for_what_came_after_the_checkpoint() {
-    let key = AuditKey::new();
-    let heads = [Head::of(&log(LOG)[55])];
-    let now = clock::parse_rfc3339("2026-01-16T14:41:00Z").unwrap();
-    let kept = checkpoint::sign(&key, &heads, now).await.unwrap();
+    let (key, kept) = kept_of_56().await;
     let against = Against {
         checkpoint: Some(&kept),
         key: Some(&key.public()),

@@ -231,6 +231,12 @@ async fn t_62_whatever_cannot_be_read_ends_with_1() {
     }
 }
 
+/// Asserts how a command ended, and that it names the bound where it was refused.
+fn bounded(ran: &Ran, exit: u8, bound: &str) {
+    assert_eq!(ran.exit, exit, "{}", ran.stderr);
+    assert_eq!(ran.stderr.contains(bound), exit == 1, "{}", ran.stderr);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn takes_a_key_set_of_1_mib_and_refuses_one_byte_more() {
     let written = written().await;
@@ -243,13 +249,7 @@ async fn takes_a_key_set_of_1_mib_and_refuses_one_byte_more() {
 
         let ran = written.verify(&["--key", written.text(&padded)]).await;
 
-        assert_eq!(ran.exit, exit, "{}", ran.stderr);
-        assert_eq!(
-            ran.stderr.contains("more than the 1048576 bytes"),
-            exit == 1,
-            "{}",
-            ran.stderr
-        );
+        bounded(&ran, exit, "more than the 1048576 bytes");
     }
 }
 
@@ -265,13 +265,7 @@ async fn takes_a_password_of_1_kib_and_refuses_one_byte_more() {
         let words = ["audit", "verify", "--store", written.store.as_str()];
         let ran = ran(FakeClock::at("2026-01-16T14:40:00Z"), variables.clone(), &words).await;
 
-        assert_eq!(ran.exit, exit, "{}", ran.stderr);
-        assert_eq!(
-            ran.stderr.contains("more than the 1024 bytes"),
-            exit == 1,
-            "{}",
-            ran.stderr
-        );
+        bounded(&ran, exit, "more than the 1024 bytes");
     }
 }
 

@@ -53,6 +53,18 @@ fn dns_names() -> Vec<String> {
 }
 
 impl Authority {
+    /// Returns what is wanted of an SVID that lives as long as it may.
+    fn wanted<'a>(&'a self, dns_names: &'a [String], spki: &'a [u8]) -> Wanted<'a> {
+        Wanted {
+            spiffe_id: &self.id,
+            dns_names,
+            spki,
+            serial: &SERIAL,
+            ends: now() + LIFE,
+            now: now(),
+        }
+    }
+
     /// Signs the SVID that is wanted, after `change`, and checks it.
     fn checked(&self, change: impl FnOnce(&mut CertificateParams)) -> Result<(), MintRefusal> {
         self.wanting(change, |_| {})
@@ -71,14 +83,7 @@ impl Authority {
         change(&mut params);
         let own = params.signed_by(&self.subject, &self.issuer).unwrap();
         let (spki, names) = (self.subject.subject_public_key_info(), dns_names());
-        let mut wanted = Wanted {
-            spiffe_id: &self.id,
-            dns_names: &names,
-            spki: &spki,
-            serial: &SERIAL,
-            ends: now() + LIFE,
-            now: now(),
-        };
+        let mut wanted = self.wanted(&names, &spki);
         wish(&mut wanted);
         judged(&[own.der().clone(), self.issuer.der().clone()], wanted)
     }
@@ -253,14 +258,7 @@ fn finds_no_identifier_and_another_authoritys() {
         params.signed_by(&issuer.subject, &issuer.issuer).unwrap()
     };
     let (own, names, spki) = (params(&other), dns_names(), other.subject.subject_public_key_info());
-    let wanted = Wanted {
-        spiffe_id: &other.id,
-        dns_names: &names,
-        spki: &spki,
-        serial: &SERIAL,
-        ends: now() + LIFE,
-        now: now(),
-    };
+    let wanted = other.wanted(&names, &spki);
 
     let refused = judged(&[own.der().clone(), AUTHORITY.issuer.der().clone()], wanted);
 
@@ -284,14 +282,7 @@ fn finds_a_signature_of_another_key() {
     params.custom_extensions = vec![CustomExtension::from_oid_content(&[2, 5, 29, 35], identifier)];
     let own = params.signed_by(&AUTHORITY.subject, &other.issuer).unwrap();
     let (spki, names) = (AUTHORITY.subject.subject_public_key_info(), dns_names());
-    let wanted = Wanted {
-        spiffe_id: &AUTHORITY.id,
-        dns_names: &names,
-        spki: &spki,
-        serial: &SERIAL,
-        ends: now() + LIFE,
-        now: now(),
-    };
+    let wanted = AUTHORITY.wanted(&names, &spki);
 
     let refused = judged(&[own.der().clone(), AUTHORITY.issuer.der().clone()], wanted);
 
@@ -399,14 +390,7 @@ fn finds_what_stands_after_the_certificate_and_a_chain_without_an_issuer() {
 #[test]
 fn finds_another_intermediate_than_the_one_that_was_read() {
     let (names, spki) = (dns_names(), AUTHORITY.subject.subject_public_key_info());
-    let wanted = Wanted {
-        spiffe_id: &AUTHORITY.id,
-        dns_names: &names,
-        spki: &spki,
-        serial: &SERIAL,
-        ends: now() + LIFE,
-        now: now(),
-    };
+    let wanted = AUTHORITY.wanted(&names, &spki);
     let validity = Validity {
         from: now(),
         to: now() + LIFE,
