@@ -2,7 +2,7 @@
 //!
 //! It must never do more: nothing that is compiled depends on the machine, the time or a program that is found.
 
-use std::{collections::BTreeMap, env, error::Error, fmt::Write as _, fs, path::Path};
+use std::{collections::BTreeSet, env, error::Error, fmt::Write as _, fs, path::Path};
 
 const PRESETS: &str = "src/attest/oidc/presets";
 const PAGES: &str = "src/manual";
@@ -19,21 +19,21 @@ fn main() -> Result<(), Box<dyn Error>> {
     let presets = names(&Path::new(&root).join(PRESETS))?;
 
     let mut list = String::from("&[\n");
-    for (name, file) in &presets {
-        writeln!(list, "    ({name:?}, include_str!({file:?})),")?;
+    for name in &presets {
+        let text = included(&format!("{PRESETS}/{name}.toml"));
+        writeln!(list, "    ({name:?}, {text}),")?;
     }
     list.push_str("]\n");
     fs::write(Path::new(&out).join("presets.rs"), list)?;
 
     let mut modules = String::new();
     let mut list = String::new();
-    for name in presets.keys() {
+    for name in &presets {
         let page = format!("{}.md", name.replace('_', "-"));
-        let file = Path::new(&root).join(PAGES).join(&page);
-        if let Some(file) = file.to_str().filter(|_| file.exists()) {
-            let module = format!("#[doc = include_str!({file:?})]\npub mod {name} {{}}");
-            writeln!(modules, "{module}")?;
-            writeln!(list, "    ({page:?}, include_str!({file:?})),")?;
+        if Path::new(&root).join(PAGES).join(&page).exists() {
+            let text = included(&format!("{PAGES}/{page}"));
+            writeln!(modules, "#[doc = {text}]\npub mod {name} {{}}")?;
+            writeln!(list, "    ({page:?}, {text}),")?;
         }
     }
     write!(
@@ -44,16 +44,20 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Returns the presets' files by their names.
-fn names(folder: &Path) -> Result<BTreeMap<String, String>, Box<dyn Error>> {
-    let mut found = BTreeMap::new();
+/// Returns the expression for a file's text; where the clone lies is left to the compiler, so that a moved clone still builds.
+fn included(file: &str) -> String {
+    format!("include_str!(concat!(env!(\"CARGO_MANIFEST_DIR\"), \"/{file}\"))")
+}
+
+/// Returns the presets' names.
+fn names(folder: &Path) -> Result<BTreeSet<String>, Box<dyn Error>> {
+    let mut found = BTreeSet::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         if path.extension().is_some_and(|extension| extension == "toml")
             && let Some(name) = path.file_stem().and_then(|name| name.to_str())
-            && let Some(file) = path.to_str()
         {
-            found.insert(name.to_owned(), file.to_owned());
+            found.insert(name.to_owned());
         }
     }
     Ok(found)
