@@ -14,6 +14,10 @@ use cambio::{
 };
 use clap::Parser;
 
+/// An exchange makes some 500 short-lived allocations; glibc's allocator takes longer for them.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let arguments = cli::Arguments::parse();
     let variables =
