@@ -1,11 +1,12 @@
 //! Attributes: verified facts with canonical names.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
-/// The attributes of one attestation, by canonical name such as `ci.repo_id`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
-#[serde(transparent)]
-pub struct Attributes(BTreeMap<&'static str, String>);
+use serde::{Serialize, Serializer};
+
+/// The attributes of one attestation, by canonical name such as `ci.repo_id`; cheap to clone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Attributes(Arc<BTreeMap<&'static str, String>>);
 
 /// An attribute's value is too long or holds control characters.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,7 +36,7 @@ impl Attributes {
                 found_bytes: value.len(),
             });
         }
-        self.0.insert(name, value);
+        Arc::make_mut(&mut self.0).insert(name, value);
         Ok(())
     }
 
@@ -44,9 +45,20 @@ impl Attributes {
         self.0.get(name).map(String::as_str)
     }
 
+    /// Tells whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Returns names and values in the order of the names.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> {
         self.0.iter().map(|(name, value)| (*name, value.as_str()))
+    }
+}
+
+impl Serialize for Attributes {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.iter())
     }
 }
 

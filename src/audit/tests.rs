@@ -8,7 +8,7 @@ use super::{
     *,
 };
 use crate::{
-    attest::AttestRefusal,
+    attest::{AttestRefusal, Attributes},
     clock::{Clock, FakeClock},
     secret::{Digest, SystemRandom},
     store::{
@@ -584,6 +584,8 @@ async fn an_entry_is_written_in_a_stable_form() {
 async fn tm_36_every_text_of_an_entry_is_cut_and_escaped_whoever_filled_it_in() {
     let (store, _clock, trail) = forgetful(TrailOptions::default()).await;
     let hostile = format!("\n{{\"ok\":1}}\u{1b}[1m\u{202e}\0{}", "a".repeat(1 << 20));
+    let mut attributes = Attributes::default();
+    attributes.insert("ci.ref", "\u{202e}".repeat(85)).unwrap();
     let draft = Draft {
         exchange_id: hostile.clone(),
         spiffe_id: Some(hostile.clone()),
@@ -593,8 +595,8 @@ async fn tm_36_every_text_of_an_entry_is_cut_and_escaped_whoever_filled_it_in() 
             attestor: hostile.clone(),
             issuer: hostile.clone(),
             subject: hostile.clone(),
-            sha256: hostile.clone(),
-            attributes: [("ci.ref".to_owned(), hostile)].into(),
+            sha256: hostile,
+            attributes,
         }),
         ..entry(EntryKind::Denial, "")
     };

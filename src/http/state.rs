@@ -4,6 +4,7 @@ use std::{
     future::Future,
     mem,
     net::IpAddr,
+    pin::Pin,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -192,7 +193,7 @@ impl ExchangeState {
     /// Refuses where too many are in flight, and answers late ones without waiting for them.
     pub async fn exchange(&self, request: Request) -> Result<Answer, RequestRefusal> {
         let gateway = Arc::clone(&self.0.gateway);
-        self.run(async move { gateway.exchange(request).await }).await
+        self.run(Box::pin(async move { gateway.exchange(request).await })).await
     }
 
     /// Says who asks, in a task of its own as an exchange.
@@ -201,7 +202,7 @@ impl ExchangeState {
     /// As [`Self::exchange`].
     pub async fn whoami(&self, request: Request) -> Result<Result<Released<Portrait>, Box<Answer>>, RequestRefusal> {
         let gateway = Arc::clone(&self.0.gateway);
-        self.run(async move { gateway.whoami(request).await }).await
+        self.run(Box::pin(async move { gateway.whoami(request).await })).await
     }
 
     /// Keeps a machine's key in a task of its own, as an exchange.
@@ -210,13 +211,11 @@ impl ExchangeState {
     /// As [`Self::exchange`].
     pub async fn keep_key(&self, request: KeyRequest) -> Result<KeyAnswer, RequestRefusal> {
         let gateway = Arc::clone(&self.0.gateway);
-        self.run(async move { gateway.keep_key(request).await }).await
+        self.run(Box::pin(async move { gateway.keep_key(request).await })).await
     }
 
-    async fn run<T: Send + 'static>(
-        &self,
-        work: impl Future<Output = T> + Send + 'static,
-    ) -> Result<T, RequestRefusal> {
+    /// Takes the work in its own place on the heap: it is some 10 KB, which each task that holds it would move.
+    async fn run<T: Send + 'static>(&self, work: Pin<Box<dyn Future<Output = T> + Send>>) -> Result<T, RequestRefusal> {
         let place = Arc::clone(&self.0.in_flight)
             .try_acquire_owned()
             .map_err(|_full| RequestRefusal::Overloaded)?;

@@ -2,13 +2,11 @@
 //!
 //! Never the evidence, the SVID or a credential itself: only ids and digests.
 
-use std::collections::BTreeMap;
+use serde::{Serialize, Serializer};
 
-use serde::Serialize;
-
-use super::{bound, text};
+use super::{bound, shown, text};
 use crate::{
-    attest::{Attestation, AttestorName, Evidence},
+    attest::{Attestation, AttestorName, Attributes, Evidence},
     identify::Workload,
     jose::Unverified,
 };
@@ -26,9 +24,9 @@ pub struct EvidenceFacts {
     pub subject: String,
     /// SHA-256 of the token.
     pub sha256: String,
-    /// The canonical attributes; absent where the evidence was refused.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub attributes: BTreeMap<String, String>,
+    /// The canonical attributes, cut and escaped as they are written; absent where the evidence was refused.
+    #[serde(skip_serializing_if = "Attributes::is_empty", serialize_with = "written")]
+    pub attributes: Attributes,
 }
 
 /// What an entry says of the gateway itself; its chain is the entry's `writer`.
@@ -117,13 +115,12 @@ impl ActorFacts {
 impl EvidenceFacts {
     /// Takes what was attested.
     pub(super) fn of(attestation: &Attestation) -> Self {
-        let attributes = attestation.attributes().iter();
         Self {
             attestor: attestation.attestor().to_string(),
             issuer: text(attestation.issuer()),
             subject: text(attestation.subject()),
             sha256: attestation.evidence_sha256().to_string(),
-            attributes: attributes.map(|(name, value)| (name.to_owned(), text(value))).collect(),
+            attributes: attestation.attributes().clone(),
         }
     }
 
@@ -141,7 +138,7 @@ impl EvidenceFacts {
             issuer: claim("iss"),
             subject: claim("sub"),
             sha256: evidence.sha256().to_string(),
-            attributes: BTreeMap::new(),
+            attributes: Attributes::default(),
         }
     }
 
@@ -154,7 +151,6 @@ impl EvidenceFacts {
         ] {
             bound(field);
         }
-        self.attributes.values_mut().for_each(bound);
     }
 }
 
@@ -185,4 +181,8 @@ impl SvidFacts {
             bound(field);
         }
     }
+}
+
+fn written<S: Serializer>(attributes: &Attributes, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(attributes.iter().map(|(name, value)| (name, shown(value))))
 }

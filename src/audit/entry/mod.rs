@@ -8,7 +8,7 @@ mod kind;
 pub use facts::{ActorFacts, EvidenceFacts, GatewayFacts, PermissionFacts, SvidFacts};
 pub use kind::EntryKind;
 
-use std::time::SystemTime;
+use std::{borrow::Cow, time::SystemTime};
 
 use serde::{Serialize, Serializer};
 
@@ -326,8 +326,13 @@ pub fn denial_digest(exchange_id: &str, relying_party: Option<&str>, code: &str)
 
 /// Cuts to 512 bytes and escapes control and bidi characters (LIMITS.md; TM-36).
 pub fn text(raw: &str) -> String {
+    shown(raw).into_owned()
+}
+
+/// Does what [`text`] does, and borrows what is fine as it is.
+fn shown(raw: &str) -> Cow<'_, str> {
     if is_plain(raw) {
-        return raw.to_owned();
+        return raw.into();
     }
     let mut out = String::with_capacity(raw.len().min(MAX_FIELD_BYTES));
     for character in raw.chars() {
@@ -342,7 +347,7 @@ pub fn text(raw: &str) -> String {
             break;
         }
     }
-    out
+    out.into()
 }
 
 fn bound(field: &mut String) {

@@ -101,11 +101,13 @@ impl<'a> Parts<'a> {
             return Err(TokenRefused::TooLong { found, limit });
         }
         // Counted, not collected: a token of dots would cost an allocation a dot (T-15).
-        let found = token.bytes().filter(|byte| *byte == b'.').count() + 1;
-        let (signing_input, signature) = token.rsplit_once('.').ok_or(TokenRefused::Parts { found })?;
-        let (header, payload) = signing_input.split_once('.').ok_or(TokenRefused::Parts { found })?;
-        if found != 3 {
-            return Err(TokenRefused::Parts { found });
+        let refused = || TokenRefused::Parts {
+            found: token.bytes().filter(|byte| *byte == b'.').count() + 1,
+        };
+        let (signing_input, signature) = token.rsplit_once('.').ok_or_else(refused)?;
+        let (header, payload) = signing_input.split_once('.').ok_or_else(refused)?;
+        if payload.contains('.') {
+            return Err(refused());
         }
         let header = decode(header, "header")?;
         let header = ReceivedHeader::parse(&header, rule).map_err(TokenRefused::Header)?;

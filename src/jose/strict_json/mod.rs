@@ -9,7 +9,7 @@ use std::{
 };
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Number, Value, map::Entry};
 
 use super::excerpt;
 
@@ -107,6 +107,9 @@ pub fn type_name(value: &Value) -> &'static str {
         Value::Object(_) => "an object",
     }
 }
+
+/// About as many claims as a CI job's token has: room that need not grow step by step.
+const USUAL_MEMBERS: usize = 32;
 
 /// What one document has used up, and the first reason to refuse it.
 struct Tally {
@@ -210,15 +213,18 @@ impl<'de> Visitor<'de> for Element<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
         let inner = self.inner()?;
-        let mut object = Map::new();
+        let mut object = Map::with_capacity(if self.depth == 0 { USUAL_MEMBERS } else { 0 });
         while let Some(name) = members.next_key::<String>()? {
             self.tally.count_string()?;
-            if object.contains_key(&name) {
-                let name = excerpt(&name);
-                return Err(self.tally.refuse(JsonRefused::DuplicateMember { name }));
+            match object.entry(name) {
+                Entry::Occupied(known) => {
+                    let name = excerpt(known.key());
+                    return Err(self.tally.refuse(JsonRefused::DuplicateMember { name }));
+                }
+                Entry::Vacant(place) => {
+                    place.insert(members.next_value_seed(inner)?);
+                }
             }
-            let value = members.next_value_seed(inner)?;
-            object.insert(name, value);
         }
         Ok(Value::Object(object))
     }
