@@ -52,7 +52,7 @@ impl SqliteStore {
         for change in &judged.changes {
             bound_keys::apply(&mut ready.connection, change).await?;
         }
-        write(&mut ready.connection, &judged.inserts, rows).await?;
+        write(&mut ready.connection, &judged.inserts, rows, now).await?;
         ready.ledger_rows += judged.inserts.len() as u64;
         Ok(Commit {
             committed: Committed::new(digests),
@@ -106,7 +106,12 @@ async fn known(connection: &mut SqliteConnection, keys: &[Digest], first: &'stat
 }
 
 /// Writes everything and commits.
-async fn write(connection: &mut SqliteConnection, inserts: &[NewRow], rows: Vec<TrailRow>) -> sqlx::Result<()> {
+async fn write(
+    connection: &mut SqliteConnection,
+    inserts: &[NewRow],
+    rows: Vec<TrailRow>,
+    now: SystemTime,
+) -> sqlx::Result<()> {
     let mut opened = intents(&rows, TrailRow::opens_intent);
     let mut closed = intents(&rows, TrailRow::closes_intent);
     let mut inserts = inserts.iter();
@@ -114,7 +119,7 @@ async fn write(connection: &mut SqliteConnection, inserts: &[NewRow], rows: Vec<
     loop {
         let largest = inserts.len().max(rows.len()).max(opened.len()).max(closed.len());
         let mut trip = Trip::new(size_for(largest));
-        trip.section(&LEDGER, &mut inserts, ledger::write)?;
+        trip.section(&LEDGER, &mut inserts, |values, new| ledger::write(values, new, now))?;
         trip.section(&TRAIL, &mut rows, add_row)?;
         trip.section(&OPENED, &mut opened, add_opened)?;
         // However the batch is cut, an intent stands before what closes it is looked for.

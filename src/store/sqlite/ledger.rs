@@ -77,8 +77,8 @@ pub(super) fn read(row: &SqliteRow) -> sqlx::Result<(Digest, LedgerRow)> {
     Ok((key, LedgerRow { binding, stands_until }))
 }
 
-/// Adds a row to bind.
-pub(super) fn write(values: &mut SqliteArguments, new: &NewRow) -> sqlx::Result<()> {
+/// Adds a row to bind that was made at `now`.
+pub(super) fn write(values: &mut SqliteArguments, new: &NewRow, now: SystemTime) -> sqlx::Result<()> {
     let (kind, binding) = match &new.row.binding {
         Binding::Bearer => (BEARER, &[][..]),
         Binding::Certificate(sha256) => (CERTIFICATE, &sha256.as_bytes()[..]),
@@ -89,7 +89,18 @@ pub(super) fn write(values: &mut SqliteArguments, new: &NewRow) -> sqlx::Result<
     add(values, kind)?;
     add(values, binding)?;
     add(values, to_nanoseconds(new.row.stands_until))?;
-    add(values, to_nanoseconds(new.remember_until))
+    add(
+        values,
+        to_nanoseconds(new.remember_until).saturating_add(within_second(now)),
+    )
+}
+
+/// Returns the nanoseconds since the last whole second: by how much longer a row is remembered.
+///
+/// Tokens end at whole seconds, and hundreds of one second would each touch another page of the index by end; so the rows
+/// of one second stand there in the order in which they came.
+fn within_second(now: SystemTime) -> i64 {
+    to_nanoseconds(now).rem_euclid(1_000_000_000)
 }
 
 /// Reads a column of 32 bytes.

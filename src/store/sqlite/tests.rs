@@ -12,6 +12,7 @@ use sqlx::{Connection, SqliteConnection};
 use super::*;
 use crate::store::{
     BoundKeyChange, LedgerVerdict,
+    ledger::to_nanoseconds,
     suite::{Place, bearer, bound_key, commit, join_token, keeping, moment, row, suite_for},
 };
 
@@ -262,6 +263,33 @@ async fn a_table_that_is_gone_fails_the_commit_and_the_store_goes_on_when_it_is_
 
     assert!(gone.is_err());
     assert_eq!(back.verdicts, [LedgerVerdict::First]);
+}
+
+#[tokio::test]
+async fn used_evidence_of_one_second_is_indexed_in_the_order_in_which_it_came() {
+    let directory = Directory::new();
+    let store = SqliteStore::open(&directory.url()).await.unwrap();
+    for milliseconds in 0..40 {
+        let evidence = bearer(&format!("token {milliseconds}"));
+        let now = moment(0) + Duration::from_millis(milliseconds);
+        store
+            .commit(&[evidence], Box::new(|_verdicts| Vec::new()), now)
+            .await
+            .unwrap();
+    }
+
+    let question = sqlx::query_as("SELECT key, remember_until FROM ledger ORDER BY remember_until");
+    let kept: Vec<(Vec<u8>, i64)> = question.fetch_all(&mut directory.raw().await).await.unwrap();
+
+    let expected: Vec<(Vec<u8>, i64)> = (0..40)
+        .map(|milliseconds| {
+            let evidence = bearer(&format!("token {milliseconds}"));
+            let until = to_nanoseconds(evidence.remember_until + Duration::from_millis(milliseconds));
+            (evidence.key.as_bytes().to_vec(), until)
+        })
+        .collect();
+    assert_eq!(kept, expected);
+    store.close().await;
 }
 
 #[tokio::test]
