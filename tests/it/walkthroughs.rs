@@ -314,7 +314,7 @@ fn the_readme_does_what_it_says() {
 /// Returns the words in which credentials, and how long they live, are left out.
 fn without_credentials(text: &str) -> Vec<String> {
     let word = |word: &str| {
-        let word = word.trim_end_matches(',');
+        let word = word.trim_end_matches(',').trim_matches('"');
         if let Some((name, _)) = word.split_once("='") {
             name.to_owned()
         } else if word.bytes().all(|byte| byte.is_ascii_digit()) {
