@@ -151,6 +151,8 @@ fn what_development_says_to_try_next_can_be_pasted() {
         # AWS's own program is judged with the official clients.
         grep -q 'aws sts get-caller-identity' try
         sed -i 's/ -- aws sts/ -- echo aws sts/' try
+        # Pasted where another job was tried before.
+        export CAMBIO_ID_TOKEN=of-another-job
     ";
     if !present(&["curl", "awk"], "of `cambio dev`") {
         return;

@@ -71,7 +71,8 @@ fn told(out: &mut String, development: &Development, admitted: &Value, refused: 
     for (name, value) in job(development) {
         writeln!(out, "  export {name}=\"{value}\"")?;
     }
-    writeln!(out, "  cambio whoami")?;
+    // A token of the README's job would be taken before this one, with a key that this directory does not have.
+    writeln!(out, "  unset CAMBIO_ID_TOKEN\n  cambio whoami")?;
     for command in development.world.clouds.iter().flat_map(|cloud| &cloud.try_next) {
         writeln!(out, "  {command}")?;
     }
